@@ -1,0 +1,21 @@
+"""Writing a file so that no reader ever sees half of it."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: str | os.PathLike, content: bytes) -> None:
+    """Write `content` to `path`: afterwards the file is whole, or as it was before.
+
+    The bytes go to a temporary file beside `path` that is then renamed over it; when
+    anything fails, the temporary file is removed and the error goes on to the caller.
+    """
+    path = Path(path)
+    # The process number keeps two writers of one path out of each other's temporary file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

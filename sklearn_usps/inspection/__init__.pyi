@@ -1,0 +1,3 @@
+from ._misclassified import MisclassifiedDisplay
+
+__all__ = ["MisclassifiedDisplay"]
