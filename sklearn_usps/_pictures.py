@@ -1,0 +1,71 @@
+"""Opening picture files that may be damaged, hostile or no pictures at all."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import IO
+
+from PIL import Image
+
+#: Raster formats only: Pillow's openers of PostScript and the like run other programs.
+READABLE_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
+
+
+def open_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
+    """Open and decode a picture, whose size is checked before its pixels are.
+
+    Parameters
+    ----------
+    source : str, path-like or binary file
+        Where the picture is; a file is read from its beginning and stays open.
+
+    Returns
+    -------
+    picture : PIL.Image.Image
+        The decoded picture (the first, where the file has several), whose file is closed.
+
+    Raises
+    ------
+    ValueError
+        If the picture has more than `PIL.Image.MAX_IMAGE_PIXELS` pixels.
+    OSError
+        If the file can't be read, is no picture or is damaged.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        with Path(source).open("rb") as file:
+            return _open_file(file)
+    return _open_file(source)
+
+
+def _open_file(file: IO[bytes]) -> Image.Image:
+    name = getattr(file, "name", "the file object")
+    try:
+        return _decode(file, name)
+    except (_TooManyPixelsError, MemoryError):
+        raise
+    except Image.UnidentifiedImageError as error:
+        raise OSError(
+            f"{name} is not a picture of a format read here: {', '.join(READABLE_FORMATS)}."
+        ) from error
+    # What Pillow raises on damaged files is anything: SyntaxError, struct.error, EOFError, ...
+    except Exception as error:
+        raise OSError(f"{name} is damaged or truncated: {error}") from error
+
+
+class _TooManyPixelsError(ValueError):
+    pass
+
+
+def _decode(file: IO[bytes], name: str) -> Image.Image:
+    limit = Image.MAX_IMAGE_PIXELS  # users raise it, or set it to None, for pictures they trust
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            picture = Image.open(file, formats=READABLE_FORMATS)
+            picture.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _TooManyPixelsError(
+            f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS = {limit}. Raise this limit "
+            "if you trust the file."
+        ) from error
+    return picture

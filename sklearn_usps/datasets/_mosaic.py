@@ -1,0 +1,235 @@
+"""Mosaics: one grey picture that holds many small images of equal size as its tiles."""
+
+import io
+import math
+import os
+from numbers import Integral
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from PIL import Image
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
+
+from sklearn_usps._files import write_atomically
+from sklearn_usps._pictures import open_picture
+
+#: Formats that keep every grey level, by the ending of the file's name.
+_LOSSLESS_FORMATS = {
+    ".png": "PNG",
+    ".bmp": "BMP",
+    ".pgm": "PPM",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
+
+
+@validate_params(
+    {
+        "path": [str, os.PathLike, HasMethods("read")],
+        "tile_shape": [tuple, list],
+        "n_tiles": [Interval(Integral, 1, None, closed="left"), None],
+        "order": [StrOptions({"F", "C"})],
+    },
+    prefer_skip_nested_validation=True,
+)
+def load_mosaic(
+    path: str | os.PathLike | IO[bytes],
+    *,
+    tile_shape: tuple[int, int] = (16, 16),
+    n_tiles: int | None = None,
+    order: Literal["F", "C"] = "F",
+) -> np.ndarray:
+    """Load the tiles of a grey picture.
+
+    Parameters
+    ----------
+    path : str, path-like or binary file
+        The picture: 8-bit grey, whose height and width are multiples of the tile's. A file is
+        read from its beginning. PNG, BMP, GIF, JPEG, PPM, TIFF and WEBP are read.
+
+    tile_shape : tuple of int (height, width), default=(16, 16)
+        Shape of one tile, in pixels.
+
+    n_tiles : int, default=None
+        How many tiles to return, from the first one. By default all that the picture has room
+        for, with the blank ones at the end.
+
+    order : {"F", "C"}, default="F"
+        "F": tiles run down the columns of the mosaic, as in those of the luacnn demo.
+        "C": tiles run along its rows.
+
+    Returns
+    -------
+    images : ndarray of shape (n_tiles, height, width), dtype float32
+        The tiles, in [0, 1]: the grey levels divided by 255.
+
+    Raises
+    ------
+    ValueError
+        If the picture is not 8-bit grey, is not made of whole tiles, has fewer than `n_tiles` of
+        them, or has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
+    OSError
+        If the file can't be read, is not a picture or is damaged.
+
+    See Also
+    --------
+    save_mosaic : Save images as the tiles of one picture.
+
+    Examples
+    --------
+    >>> import io
+    >>> from PIL import Image
+    >>> from sklearn_usps import load_mosaic
+    >>> file = io.BytesIO()
+    >>> Image.new("L", (48, 32), color=51).save(file, "PNG")
+    >>> images = load_mosaic(file)
+    >>> images.shape
+    (6, 16, 16)
+    >>> float(images.max())
+    0.2...
+    """
+    height, width = _check_sizes(tile_shape, "tile_shape", "(height, width)")
+    picture = open_picture(path)
+    if picture.mode != "L":
+        raise ValueError(
+            f"A mosaic is an 8-bit grey picture, of Pillow's mode 'L'. Got mode "
+            f"{picture.mode!r} instead; PIL.Image.open(path).convert('L').save(...) makes it grey."
+        )
+    pixels = np.asarray(picture)
+    n_rows, row_rest = divmod(pixels.shape[0], height)
+    n_columns, column_rest = divmod(pixels.shape[1], width)
+    if row_rest or column_rest:
+        raise ValueError(
+            f"A picture of {pixels.shape[0]} rows and {pixels.shape[1]} columns of pixels is not "
+            f"made of whole tiles of {height} rows and {width} columns; see `tile_shape`."
+        )
+    if n_tiles is not None and n_tiles > n_rows * n_columns:
+        raise ValueError(
+            f"n_tiles={n_tiles} is more than the {n_rows * n_columns} tiles of the picture "
+            f"({n_rows} rows, {n_columns} columns)."
+        )
+    grid = pixels.reshape(n_rows, height, n_columns, width)
+    axes = (2, 0, 1, 3) if order == "F" else (0, 2, 1, 3)
+    tiles = grid.transpose(axes).reshape(-1, height, width)[:n_tiles]
+    return tiles / np.float32(255)
+
+
+@validate_params(
+    {
+        "images": ["array-like"],
+        "path": [str, os.PathLike],
+        "grid_shape": [tuple, list, None],
+        "order": [StrOptions({"F", "C"})],
+    },
+    prefer_skip_nested_validation=True,
+)
+def save_mosaic(
+    images,
+    path: str | os.PathLike,
+    *,
+    grid_shape: tuple[int, int] | None = None,
+    order: Literal["F", "C"] = "F",
+) -> None:
+    """Save images as the tiles of one 8-bit grey picture.
+
+    Parameters
+    ----------
+    images : array-like of shape (n_images, height, width)
+        The images: uint8, kept as they are, or floats in [0, 1], rounded to 8 bits.
+
+    path : str or path-like
+        Where to write. Its ending names the format, one that loses nothing: `.png`, `.bmp`,
+        `.pgm`, `.tif` or `.tiff`. A file that is there is replaced, at once or not at all.
+
+    grid_shape : tuple of int (n_rows, n_columns), default=None
+        How many tiles the mosaic has; tiles that no image fills are black. By default
+        ``floor(sqrt(n_images))`` columns and as many rows as needed: 34 rows of 33 for the 1,100
+        images of a digit.
+
+    order : {"F", "C"}, default="F"
+        "F": images run down the columns of the mosaic, as in those of the luacnn demo.
+        "C": images run along its rows.
+
+    Raises
+    ------
+    ValueError
+        If `images` has another shape, dtype or range, the grid has not enough tiles, or the
+        ending of `path` names no such format.
+
+    See Also
+    --------
+    load_mosaic : Load the tiles of a picture.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from sklearn_usps import load_mosaic, save_mosaic
+    >>> images = np.random.default_rng(0).random((5, 16, 16), dtype=np.float32)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "mosaic.png"
+    ...     save_mosaic(images, path)
+    ...     loaded = load_mosaic(path, n_tiles=5)
+    >>> bool(abs(loaded - images).max() <= 0.5 / 255 + 1e-6)
+    True
+    """
+    path = Path(path)
+    picture_format = _LOSSLESS_FORMATS.get(path.suffix.lower())
+    if picture_format is None:
+        raise ValueError(
+            f"The ending of path={str(path)!r} names no format that keeps every grey level. Use "
+            f"one of {', '.join(_LOSSLESS_FORMATS)}."
+        )
+    tiles = _as_bytes(images)
+    n_images, height, width = tiles.shape
+    if grid_shape is None:
+        n_columns = math.isqrt(n_images)
+        n_rows = -(-n_images // n_columns)
+    else:
+        n_rows, n_columns = _check_sizes(grid_shape, "grid_shape", "(n_rows, n_columns)")
+    if n_rows * n_columns < n_images:
+        raise ValueError(
+            f"grid_shape={(n_rows, n_columns)} has {n_rows * n_columns} tiles, too few for "
+            f"{n_images} images."
+        )
+    grid = np.zeros((n_rows * n_columns, height, width), dtype=np.uint8)
+    grid[:n_images] = tiles
+    if order == "F":
+        grid = grid.reshape(n_columns, n_rows, height, width).transpose(1, 2, 0, 3)
+    else:
+        grid = grid.reshape(n_rows, n_columns, height, width).transpose(0, 2, 1, 3)
+    content = io.BytesIO()
+    picture = Image.fromarray(grid.reshape(n_rows * height, n_columns * width))
+    picture.save(content, picture_format)
+    write_atomically(path, content.getvalue())
+
+
+def _check_sizes(sizes, name: str, meaning: str) -> tuple[int, int]:
+    if len(sizes) == 2 and all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+        return int(sizes[0]), int(sizes[1])
+    raise ValueError(f"{name} must be two positive integers {meaning}. Got {sizes!r} instead.")
+
+
+def _as_bytes(images) -> np.ndarray:
+    """Return images as uint8, checked."""
+    images = np.asarray(images)
+    if images.ndim != 3 or images.size == 0:
+        raise ValueError(
+            "images must have the shape (n_images, height, width), none of them 0. Got the shape "
+            f"{images.shape} instead; rows of pixels become images by "
+            "images.reshape(-1, height, width)."
+        )
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise ValueError(
+            f"images must be uint8, or floats in [0, 1]. Got dtype {images.dtype} instead."
+        )
+    low, high = images.min(), images.max()
+    if not (low >= 0 and high <= 1):  # written so that NaN fails
+        raise ValueError(
+            f"images that are floats must be in [0, 1]. Got values from {low} to {high} instead."
+        )
+    return np.rint(images * 255).astype(np.uint8)
