@@ -19,3 +19,9 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what writers of `path` left that were killed; the caller holds a lock on it."""
+    for leftover in path.parent.glob(f".{path.name}.*.part"):
+        leftover.unlink()

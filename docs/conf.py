@@ -1,0 +1,34 @@
+"""Sphinx configuration."""
+
+import shutil
+from pathlib import Path
+
+import sklearn_usps
+
+project = "sklearn-usps"
+author = "The sklearn-usps developers"
+copyright = "2026, " + author  # noqa: A001 (Sphinx's name)
+version = release = sklearn_usps.__version__
+
+extensions = [
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+]
+exclude_patterns = ["_build"]
+default_role = "literal"
+autosummary_generate = True
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+autodoc_typehints = "none"
+
+html_theme = "pydata_sphinx_theme"
+html_title = "sklearn-usps"
+html_sidebars = {"**": []}
+html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
+
+# The description of the data is one text, for DESCR and for the user guide.
+generated = Path(__file__).parent / "generated"
+generated.mkdir(exist_ok=True)
+for text in (Path(sklearn_usps.__file__).parent / "datasets" / "descr").glob("*.rst"):
+    shutil.copyfile(text, generated / text.name)

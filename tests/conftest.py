@@ -1,0 +1,50 @@
+"""Where the tests get the original USPS files from.
+
+The version "roweis" comes as users get it, through scikit-learn's data folder, the mirrors or the
+package index. Files that a machine can't download can be given by hand: SKLEARN_USPS_ORIGINALS
+names a folder that has them, in subfolders or not.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sklearn_usps import fetch_usps
+
+
+@pytest.fixture(scope="session")
+def data_home(tmp_path_factory):
+    """A data folder with the originals that were given by hand."""
+    home = tmp_path_factory.mktemp("data-home")
+    (home / "usps").mkdir()
+    if folder := os.environ.get("SKLEARN_USPS_ORIGINALS"):
+        for pattern in ("usps_all.mat", "usps_?.png", "zip.*.gz"):
+            for file in Path(folder).rglob(pattern):
+                shutil.copyfile(file, home / "usps" / file.name)
+    return home
+
+
+@pytest.fixture(scope="session")
+def fetch(data_home):
+    """fetch_usps on files given by hand; where one is missing, the test is skipped."""
+
+    def fetch(**options):
+        try:
+            return fetch_usps(data_home=data_home, download_if_missing=False, **options)
+        except OSError as error:
+            pytest.skip(f"original files not in SKLEARN_USPS_ORIGINALS: {error}")
+
+    return fetch
+
+
+@pytest.fixture(scope="session")
+def roweis():
+    """The real training digits, from scikit-learn's data folder, a mirror or the package index."""
+    try:
+        return fetch_usps(subset="train", n_retries=0)
+    except OSError as error:
+        if os.environ.get("CI"):  # there the real data must run
+            raise
+        pytest.skip(f"no mirror and no package index answers: {error}")

@@ -1,0 +1,125 @@
+"""A real web server on the loopback interface that misbehaves on demand."""
+
+import hashlib
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from sklearn_usps.datasets._mirrors import HttpMirror
+from sklearn_usps.datasets._remote import RemoteFile
+
+#: The content of the file that the server offers; a prime number of bytes.
+CONTENT = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256))[:8191] * 13
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        behaviour = self.path.split("/")[1]
+        self.server.requests[behaviour] += 1
+        self.server.agents.add(self.headers["User-Agent"])
+        getattr(self, "do_" + behaviour)()
+
+    def _send(self, content, length=None, status=200, **headers):
+        self.send_response(status)
+        self.send_header("Content-Length", len(content) if length is None else length)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_good(self):
+        self._send(CONTENT)
+
+    def do_slow(self):
+        self._send(b"", length=len(CONTENT))
+        for start in range(0, len(CONTENT), 8191):
+            self.wfile.write(CONTENT[start : start + 8191])
+            time.sleep(0.02)
+
+    def do_stalled(self):
+        self._send(CONTENT[:1000], length=len(CONTENT))
+        self.server.closing.wait(30)
+
+    def do_silent(self):
+        self.server.closing.wait(30)
+
+    def do_cut(self):
+        self._send(CONTENT[:1000], length=len(CONTENT))
+        self.close_connection = True
+
+    def do_short(self):  # claims to be shorter than it is
+        self._send(CONTENT, length=1000)
+        self.close_connection = True
+
+    def do_wrong(self):
+        self._send(CONTENT[::-1])
+
+    def do_endless(self):
+        self.send_response(200)
+        self.end_headers()
+        self.close_connection = True
+        while not self.server.closing.is_set():
+            self.wfile.write(CONTENT)
+
+    def do_labelled(self):  # as servers that take a .gz file for a compressed page
+        self._send(CONTENT, Content_Encoding="gzip")
+
+    def do_missing(self):
+        self._send(b"not here", status=404)
+
+    def do_broken(self):
+        self._send(b"try later", status=503)
+
+    def do_recovering(self):
+        if self.server.requests["recovering"] < 3:
+            self.do_broken()
+        else:
+            self.do_good()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    """The server; `requests` counts what was asked of each behaviour."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    # A client that goes away in the middle is what these tests are about.
+    server.handle_error = lambda *_: None
+    server.requests, server.agents, server.closing = Counter(), set(), threading.Event()
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield server
+    server.closing.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def remote(server):
+    """Make a RemoteFile whose mirrors behave as named."""
+
+    def remote(*behaviours):
+        port = server.server_address[1]
+        urls = [f"http://127.0.0.1:{port}/{behaviour}/data.bin" for behaviour in behaviours]
+        return RemoteFile(
+            name="data.bin",
+            sha256=hashlib.sha256(CONTENT).hexdigest(),
+            size=len(CONTENT),
+            mirrors=tuple(HttpMirror(url, timeout=(5, 0.5)) for url in urls),
+        )
+
+    return remote
+
+
+@pytest.fixture
+def content():
+    """What the server's file really has."""
+    return CONTENT

