@@ -40,32 +40,22 @@ def open_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
 def _open_file(file: IO[bytes]) -> Image.Image:
     name = getattr(file, "name", "the file object")
     try:
-        return _decode(file, name)
-    except (_TooManyPixelsError, MemoryError):
-        raise
-    except Image.UnidentifiedImageError as error:
-        raise OSError(
-            f"{name} is not a picture of a format read here: {', '.join(READABLE_FORMATS)}."
-        ) from error
-    # What Pillow raises on damaged files is anything: SyntaxError, struct.error, EOFError, ...
-    except Exception as error:
-        raise OSError(f"{name} is damaged or truncated: {error}") from error
-
-
-class _TooManyPixelsError(ValueError):
-    pass
-
-
-def _decode(file: IO[bytes], name: str) -> Image.Image:
-    limit = Image.MAX_IMAGE_PIXELS  # users raise it, or set it to None, for pictures they trust
-    try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(file, formats=READABLE_FORMATS)
             picture.load()
+        return picture
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _TooManyPixelsError(
-            f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS = {limit}. Raise this limit "
-            "if you trust the file."
+        raise ValueError(
+            f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}. "
+            "Raise this limit if you trust the file."
         ) from error
-    return picture
+    except Image.UnidentifiedImageError as error:
+        raise OSError(
+            f"{name} is not a picture of a format read here: {', '.join(READABLE_FORMATS)}."
+        ) from error
+    except MemoryError:
+        raise
+    # What Pillow raises on damaged files is anything: SyntaxError, struct.error, EOFError, ...
+    except Exception as error:
+        raise OSError(f"{name} is damaged or truncated: {error}") from error

@@ -46,7 +46,7 @@ def load_mosaic(
     ----------
     path : str, path-like or binary file
         The picture: 8-bit grey, whose height and width are multiples of the tile's. A file is
-        read from its beginning. PNG, BMP, GIF, JPEG, PPM, TIFF and WEBP are read.
+        read from its beginning. PNG, BMP, GIF, JPEG, PPM and TIFF are read.
 
     tile_shape : tuple of int (height, width), default=(16, 16)
         Shape of one tile, in pixels.

@@ -1,0 +1,268 @@
+import io
+import random
+import struct
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sklearn_usps import load_mosaic, save_mosaic
+
+
+@pytest.fixture
+def images():
+    """1,100 images of noise, every grey level among them."""
+    return np.random.default_rng(0).integers(0, 256, (1100, 16, 16), dtype=np.uint8)
+
+
+def picture_file(pixels, picture_format="PNG", **options):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, picture_format, **options)
+    return file
+
+
+def numbered_tiles(n_rows, n_columns, height, width):
+    """A picture in which tile (row, column) has the grey level 10 * row + column."""
+    numbers = 10 * np.arange(n_rows)[:, None] + np.arange(n_columns)
+    return np.kron(numbers, np.ones((height, width))).astype(np.uint8)
+
+
+def chunk(kind, content):
+    """One chunk of a PNG file, its checksum right."""
+    body = kind + content
+    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def png_of_claimed_size(width, height):
+    """A tiny PNG file whose header claims a size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(
+    ("order", "first_tiles"), [("F", [0, 10, 20, 1, 11, 21, 2]), ("C", [0, 1, 2, 3, 10, 11, 12])]
+)
+def test_order_says_how_tiles_run(order, first_tiles):
+    file = picture_file(numbered_tiles(3, 4, height=5, width=2))
+    tiles = load_mosaic(file, tile_shape=(5, 2), order=order)
+    assert tiles.shape == (12, 5, 2)
+    assert tiles.dtype == np.float32
+    assert (tiles == tiles[:, :1, :1]).all()
+    np.testing.assert_array_equal(np.rint(tiles[:7, 0, 0] * 255), first_tiles)
+
+
+def test_tiles_keep_their_orientation():
+    tile = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    (loaded,) = load_mosaic(picture_file(tile))
+    np.testing.assert_array_equal(loaded, tile / np.float32(255))
+    assert loaded.max() == 1
+
+
+def test_n_tiles_leaves_out_the_rest():
+    file = picture_file(numbered_tiles(3, 4, 16, 16))
+    np.testing.assert_array_equal(load_mosaic(file, n_tiles=5), load_mosaic(file)[:5])
+    with pytest.raises(ValueError, match=r"n_tiles=13 is more than the 12 tiles"):
+        load_mosaic(file, n_tiles=13)
+
+
+@pytest.mark.parametrize("as_path", [str, lambda path: path])
+def test_paths_and_binary_files_are_read(tmp_path, as_path):
+    path = tmp_path / "mosaic.png"
+    path.write_bytes(picture_file(numbered_tiles(2, 2, 16, 16)).getvalue())
+    with path.open("rb") as file:
+        file.seek(40)
+        np.testing.assert_array_equal(load_mosaic(file), load_mosaic(as_path(path)))
+        assert not file.closed
+
+
+def test_picture_that_tiles_do_not_divide():
+    with pytest.raises(ValueError, match=r"20 rows and 32 columns .* tiles of 16 rows and 16 col"):
+        load_mosaic(picture_file(np.zeros((20, 32), np.uint8)))
+
+
+@pytest.mark.parametrize("mode", ["1", "LA", "P", "RGB", "RGBA", "I;16"])
+def test_only_8_bit_grey_is_a_mosaic(mode):
+    file = io.BytesIO()
+    Image.new("L", (16, 16)).convert(mode).save(file, "PNG")
+    with pytest.raises(ValueError, match=rf"Got mode '{mode}' instead; .*convert\('L'\)"):
+        load_mosaic(file)
+
+
+@pytest.mark.parametrize("tile_shape", [(16,), (0, 16), (16.0, 16), (-1, 1)])
+def test_wrong_tile_shape(tile_shape):
+    with pytest.raises(ValueError, match="tile_shape must be two positive integers"):
+        load_mosaic(picture_file(np.zeros((16, 16), np.uint8)), tile_shape=tile_shape)
+
+
+# Pillow itself only warns of the first and raises an error of its own for the second.
+@pytest.mark.parametrize("side", [9_600, 60_000])
+def test_gigantic_pictures_are_refused_by_their_header(tmp_path, side, recwarn):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(png_of_claimed_size(side, side))
+    with pytest.raises(ValueError, match=r"bomb.png has more pixels than PIL.Image.MAX_IMAGE_PIX"):
+        load_mosaic(path)
+    assert not recwarn
+
+
+def test_truncated_picture_is_named(tmp_path, images):
+    path = tmp_path / "half.png"
+    content = picture_file(images.reshape(-1, 16)).getvalue()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(OSError, match=r"half.png is damaged or truncated"):
+        load_mosaic(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
+def test_other_files_are_named(tmp_path, content):
+    path = tmp_path / "other.png"
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r"other.png is not a picture of a format read here: PNG"):
+        load_mosaic(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        load_mosaic(tmp_path / "missing.png")
+
+
+def mutations(content, n_mutations):
+    """Yield damaged copies of a PNG file."""
+    rng = random.Random(0)
+    chunks, start = [], 8
+    while start < len(content):
+        end = start + 12 + struct.unpack(">I", content[start : start + 4])[0]
+        chunks.append(content[start:end])
+        start = end
+    for _ in range(n_mutations):
+        kind = rng.choice(["bits", "cut", "swap", "drop", "header"])
+        if kind == "bits":
+            damaged = bytearray(content)
+            for _ in range(rng.choice([1, 3, 20])):
+                damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        elif kind == "cut":
+            damaged = content[: rng.randrange(len(content))]
+        else:
+            pieces = list(chunks)
+            place = rng.randrange(len(pieces))
+            if kind == "swap":
+                other = rng.randrange(len(pieces))
+                pieces[place], pieces[other] = pieces[other], pieces[place]
+            elif kind == "drop":
+                del pieces[place]
+            else:
+                header = bytearray(chunks[0][8:21])
+                header[rng.randrange(2, 13)] = rng.choice([0, 1, 2, 3, 4, 6, 16, 255])
+                pieces[0] = chunk(b"IHDR", bytes(header))
+            damaged = content[:8] + b"".join(pieces)
+        yield bytes(damaged)
+
+
+def test_damaged_files_give_tiles_or_a_clear_error(images):
+    content = picture_file(images[:64].reshape(128, 128)).getvalue()
+    n_errors = 0
+    for damaged in mutations(content, 300):
+        try:
+            tiles = load_mosaic(io.BytesIO(damaged))
+        except (ValueError, OSError):
+            n_errors += 1
+        else:
+            assert tiles.shape[1:] == (16, 16)
+            assert tiles.dtype == np.float32
+            assert tiles.min() >= 0
+            assert tiles.max() <= 1
+    assert n_errors > 100
+
+
+@pytest.mark.parametrize("order", ["F", "C"])
+@pytest.mark.parametrize("ending", [".png", ".PNG", ".bmp", ".pgm", ".tif", ".tiff"])
+def test_saving_and_loading_gives_back_every_level(tmp_path, images, order, ending):
+    path = tmp_path / f"mosaic{ending}"
+    save_mosaic(images, path, order=order)
+    tiles = load_mosaic(path, order=order)
+    np.testing.assert_array_equal(np.rint(tiles[:1100] * 255), images)
+    assert not tiles[1100:].any()
+
+
+def test_default_grid_is_that_of_the_luacnn_demo(tmp_path, images):
+    save_mosaic(images, tmp_path / "mosaic.png")
+    with Image.open(tmp_path / "mosaic.png") as picture:
+        assert picture.size == (33 * 16, 34 * 16)
+        assert picture.mode == "L"
+    assert len(load_mosaic(tmp_path / "mosaic.png")) == 34 * 33
+
+
+@pytest.mark.parametrize(
+    ("n_images", "shape"), [(1, (1, 1)), (2, (2, 1)), (3, (3, 1)), (12, (4, 3))]
+)
+def test_default_grid_of_few_images(tmp_path, images, n_images, shape):
+    save_mosaic(images[:n_images], tmp_path / "mosaic.png")
+    with Image.open(tmp_path / "mosaic.png") as picture:
+        assert picture.size == (shape[1] * 16, shape[0] * 16)
+
+
+def test_grid_shape(tmp_path, images):
+    path = tmp_path / "mosaic.png"
+    save_mosaic(images[:5], path, grid_shape=(2, 4), order="C")
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture)
+    np.testing.assert_array_equal(pixels[16:, :16], images[4])
+    assert not pixels[16:, 16:].any()
+    with pytest.raises(ValueError, match=r"grid_shape=\(2, 4\) has 8 tiles, too few for 9 images"):
+        save_mosaic(images[:9], path, grid_shape=(2, 4))
+
+
+def test_loaded_mosaic_saves_as_the_same_picture(tmp_path, images):
+    first, second = tmp_path / "first.png", tmp_path / "second.png"
+    save_mosaic(images, first)
+    save_mosaic(load_mosaic(first), second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_floats_are_rounded_to_the_nearest_level(tmp_path):
+    images = (np.array([0, 0.4, 0.6, 1.4, 254.6, 255]) / 255).reshape(6, 1, 1)
+    save_mosaic(images, tmp_path / "mosaic.png", grid_shape=(1, 6))
+    with Image.open(tmp_path / "mosaic.png") as picture:
+        np.testing.assert_array_equal(np.asarray(picture), [[0, 0, 1, 1, 255, 255]])
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.full((1, 2, 2), np.nan), "from nan to nan"),
+        (np.full((1, 2, 2), 1.01), r"in \[0, 1\]. Got values from 1.01 to 1.01"),
+        (np.full((1, 2, 2), -0.1), "Got values from -0.1"),
+        (np.zeros((1, 2, 2), dtype=np.int64), "Got dtype int64"),
+        (np.zeros((1, 256)), r"Got the shape \(1, 256\) instead; .*reshape\(-1, height, width\)"),
+        (np.zeros((0, 16, 16)), r"Got the shape \(0, 16, 16\)"),
+    ],
+)
+def test_images_that_cannot_be_saved(tmp_path, images, message):
+    path = tmp_path / "mosaic.png"
+    with pytest.raises(ValueError, match=message):
+        save_mosaic(images, path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["mosaic.jpg", "mosaic.xyz", "mosaic"])
+def test_endings_that_name_no_lossless_format(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"path='.*{name}' names no format .* Use one of .png"):
+        save_mosaic(np.zeros((1, 16, 16)), tmp_path / name)
+
+
+def test_failed_save_leaves_the_old_file_alone(tmp_path, images):
+    path = tmp_path / "mosaic.png"
+    save_mosaic(images[:4], path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError):
+        save_mosaic(images[:4], path, grid_shape=(1, 3))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_mosaics_need_no_torch():
+    code = "import sys; from sklearn_usps import load_mosaic; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
