@@ -21,14 +21,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments.insert(0, "train")
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options)
     except (OSError, ValueError) as error:
         print(f"sklearn-usps: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("sklearn-usps: interrupted", file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -92,11 +91,12 @@ def _add_data_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _train(options: argparse.Namespace) -> None:
+def _train(options: argparse.Namespace) -> int:
     from sklearn.pipeline import make_pipeline
 
     from . import ConvNetClassifier, ImageNormalizer, fetch_usps, save_model
 
+    options.output.mkdir(parents=True, exist_ok=True)  # before the work that would be lost
     train = fetch_usps(version=options.data, subset="train")
     test = fetch_usps(version=options.data, subset="test")
     print(
@@ -118,10 +118,10 @@ def _train(options: argparse.Namespace) -> None:
 
     predicted = model.predict(test.data)
     _report(test.target, predicted)
-    options.output.mkdir(parents=True, exist_ok=True)
     save_model(model, options.output / MODEL)
     print(f"Model: {options.output / MODEL}")
     _draw_wrong_examples(model, test, options.output / WRONG_EXAMPLES)
+    return 0
 
 
 def _report(labels, predictions) -> None:
@@ -147,7 +147,7 @@ def _draw_wrong_examples(model, test, path: Path) -> None:
     print(f"Wrong examples: {path}")
 
 
-def _fetch(options: argparse.Namespace) -> None:
+def _fetch(options: argparse.Namespace) -> int:
     from sklearn.datasets import get_data_home
 
     from . import fetch_usps
@@ -158,19 +158,26 @@ def _fetch(options: argparse.Namespace) -> None:
         f"USPS digits, version {options.data}: {len(usps.data) - n_test:,} training images and "
         f"{n_test:,} test images of 16 × 16 pixels, in {Path(get_data_home(), 'usps')}"
     )
+    return 0
 
 
-def _predict(options: argparse.Namespace) -> None:
-    import numpy as np
-
+def _predict(options: argparse.Namespace) -> int:
     from . import load_model, prepare_image
 
     if not options.model.exists():
         raise OSError(f"there is no model {options.model}: run `sklearn-usps train` first")
     model = load_model(options.model)
-    images = np.stack([prepare_image(path) for path in options.images])
-    probabilities = model.predict_proba(images.reshape(len(images), -1))
     width = max(len(path) for path in [*options.images, "Image"])
     print(f"{'Image':{width}} Digit Probability")
-    for path, row in zip(options.images, probabilities, strict=True):
-        print(f"{path:{width}} {model.classes_[row.argmax()]:5d} {row.max():11.3f}")
+    status = 0
+    for path in options.images:
+        try:
+            image = prepare_image(path)
+        except (OSError, ValueError) as error:  # the other pictures may be fine
+            print(f"sklearn-usps: {path}: {error}", file=sys.stderr)
+            status = 1
+            continue
+        (probabilities,) = model.predict_proba(image.reshape(1, -1))
+        digit = model.classes_[probabilities.argmax()]
+        print(f"{path:{width}} {digit:5d} {probabilities.max():11.3f}")
+    return status
