@@ -1,0 +1,16 @@
+"""What a fit tells on standard output."""
+
+from skorch.callbacks import Callback
+
+
+class EpochLog(Callback):
+    """Print a line per epoch: its number, the errors in percent, the time."""
+
+    def on_epoch_end(self, net, **kwargs):
+        epoch = net.history[-1]
+        parts = [f"train error {epoch['train_error']:7.2%}"]
+        if "valid_error" in epoch:
+            parts.append(f"validation error {epoch['valid_error']:7.2%}")
+        parts.append(f"{epoch['dur']:6.2f} s")
+        number = f"{epoch['epoch']:{len(str(net.max_epochs))}}/{net.max_epochs}"
+        print(f"Epoch {number}   {'   '.join(parts)}", flush=True)

@@ -1,0 +1,157 @@
+"""Models in files, without pickle."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+import zipfile
+import zlib
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import skops.io
+
+from sklearn_usps._files import write_atomically
+
+#: What of this library may be in a file, by the names under which skops finds it.
+_TRUSTED = [
+    "sklearn_usps.neural_network._classifier.ConvNetClassifier",
+    "sklearn_usps.preprocessing._deformer.RandomDeformer",
+    "sklearn_usps.preprocessing._normalizer.ImageNormalizer",
+]
+_LIBRARIES = ("sklearn-usps", "scikit-learn", "numpy", "torch", "skops")
+#: The member of the archive that says which versions it was written with.
+_VERSIONS = "versions.json"
+
+
+def save_model(model: Any, path: str | os.PathLike) -> None:
+    """Save an estimator in one file.
+
+    The file is written with :mod:`skops.io`: it holds arrays and plain values, and loading it runs
+    no code that it brings along, as a pickle would. It is whole, or as it was before.
+
+    Parameters
+    ----------
+    model : estimator
+        A classifier, a transformer or a :class:`~sklearn.pipeline.Pipeline` of them, fitted or
+        not.
+
+    path : str or path-like
+        The file to write; by convention its name ends in ".skops".
+
+    Raises
+    ------
+    OSError
+        If the file can't be written.
+
+    See Also
+    --------
+    load_model : Load the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn_usps import ConvNetClassifier, load_model, save_model
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_model(ConvNetClassifier(lr=0.001), Path(folder, "model.skops"))
+    ...     load_model(Path(folder, "model.skops"))
+    ConvNetClassifier(lr=0.001)
+    """
+    buffer = io.BytesIO(skops.io.dumps(model))
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(_VERSIONS, json.dumps(_versions()))
+    write_atomically(path, buffer.getvalue())
+
+
+def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None = None) -> Any:
+    """Load an estimator that `save_model` has saved.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    trusted : list of str or type, default=None
+        Further types that the file may hold, such as the class of your own network, by their full
+        names or as such. The estimators of this library and what skops knows of scikit-learn, numpy
+        and scipy are trusted anyway. Trust only types that you know: their code is run.
+
+    Returns
+    -------
+    model : estimator
+        The estimator, on the device that its parameter `device` names, where this machine has it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file is damaged, is no saved model, or holds types that are not trusted.
+
+    Warns
+    -----
+    UserWarning
+        If the file was written with other versions of the libraries than are installed.
+
+    See Also
+    --------
+    save_model : Save an estimator.
+    """
+    path = Path(path)
+    content = path.read_bytes()
+    differences = _differences(_read_versions(path, content))
+    trusted = [*_TRUSTED, *map(_name, trusted or [])]
+    try:
+        unknown = set(skops.io.get_untrusted_types(data=content)) - set(trusted)
+        model = None if unknown else skops.io.loads(content, trusted=trusted)
+    except Exception as error:
+        written = f" It was written with {differences}." if differences else ""
+        raise ValueError(f"{path} can't be loaded: {error!r}.{written}") from error
+    if unknown:
+        raise ValueError(
+            f"{path} holds types that are not trusted: {', '.join(sorted(unknown))}. If you know "
+            f"them and where the file is from, call load_model(path, trusted={sorted(unknown)})."
+        )
+    if differences:
+        warnings.warn(f"{path} was written with {differences}.", stacklevel=2)
+    return model
+
+
+def _read_versions(path: Path, content: bytes) -> dict[str, str]:
+    """The versions that a file was written with; an error if it is no whole archive."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"bad checksum of {damaged}")
+            return json.loads(archive.read(_VERSIONS))
+    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, zlib.error) as error:
+        raise ValueError(f"{path} is damaged or was not written by save_model: {error}") from error
+
+
+def _name(type_: str | type) -> str:
+    return type_ if isinstance(type_, str) else f"{type_.__module__}.{type_.__qualname__}"
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:  # run from a source tree that is not installed
+            continue
+    return versions
+
+
+def _differences(saved: dict[str, str]) -> str:
+    """The versions of a file that are not the installed ones, in words."""
+    installed = _versions()
+    return ", ".join(
+        f"{library} {saved[library]} ({installed[library]} is installed)"
+        for library in _LIBRARIES
+        if library in saved and library in installed and saved[library] != installed[library]
+    )
