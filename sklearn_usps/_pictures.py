@@ -1,10 +1,11 @@
-"""Opening picture files that may be damaged, hostile or no pictures at all."""
+"""Pictures from outside: files that may be damaged, hostile or no pictures at all."""
 
 import os
 import warnings
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from PIL import Image
 
 #: Raster formats only: Pillow's openers of PostScript and the like run other programs.
@@ -46,10 +47,7 @@ def _open_file(file: IO[bytes]) -> Image.Image:
             picture.load()
         return picture
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValueError(
-            f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}. "
-            "Raise this limit if you trust the file."
-        ) from error
+        raise ValueError(_too_large(name)) from error
     except Image.UnidentifiedImageError as error:
         raise OSError(
             f"{name} is not a picture of a format read here: {', '.join(READABLE_FORMATS)}."
@@ -59,3 +57,24 @@ def _open_file(file: IO[bytes]) -> Image.Image:
     # What Pillow raises on damaged files is anything: SyntaxError, struct.error, EOFError, ...
     except Exception as error:
         raise OSError(f"{name} is damaged or truncated: {error}") from error
+
+
+def check_number_of_pixels(picture: Image.Image) -> None:
+    """Refuse a picture opened elsewhere, but not yet decoded, as :func:`open_picture` does."""
+    limit = Image.MAX_IMAGE_PIXELS
+    if limit is not None and picture.width * picture.height > limit:
+        raise ValueError(_too_large("The picture"))
+
+
+def _too_large(name: str) -> str:
+    return (
+        f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}. Raise "
+        "this limit if you trust the picture."
+    )
+
+
+def check_two_sizes(sizes, name: str, meaning: str) -> tuple[int, int]:
+    """Return the two positive integers that the parameter `name` must have."""
+    if len(sizes) == 2 and all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
+        return int(sizes[0]), int(sizes[1])
+    raise ValueError(f"{name} must be two positive integers {meaning}. Got {sizes!r} instead.")

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
 from sklearn_usps._files import write_atomically
-from sklearn_usps._pictures import open_picture
+from sklearn_usps._pictures import check_two_sizes, open_picture
 
 #: Formats that keep every grey level, by the ending of the file's name.
 _LOSSLESS_FORMATS = {
@@ -89,7 +89,7 @@ def load_mosaic(
     >>> float(images.max())
     0.2...
     """
-    height, width = _check_sizes(tile_shape, "tile_shape", "(height, width)")
+    height, width = check_two_sizes(tile_shape, "tile_shape", "(height, width)")
     picture = open_picture(path)
     if picture.mode != "L":
         raise ValueError(
@@ -188,7 +188,7 @@ def save_mosaic(
         n_columns = math.isqrt(n_images)
         n_rows = -(-n_images // n_columns)
     else:
-        n_rows, n_columns = _check_sizes(grid_shape, "grid_shape", "(n_rows, n_columns)")
+        n_rows, n_columns = check_two_sizes(grid_shape, "grid_shape", "(n_rows, n_columns)")
     if n_rows * n_columns < n_images:
         raise ValueError(
             f"grid_shape={(n_rows, n_columns)} has {n_rows * n_columns} tiles, too few for "
@@ -204,12 +204,6 @@ def save_mosaic(
     picture = Image.fromarray(grid.reshape(n_rows * height, n_columns * width))
     picture.save(content, picture_format)
     write_atomically(path, content.getvalue())
-
-
-def _check_sizes(sizes, name: str, meaning: str) -> tuple[int, int]:
-    if len(sizes) == 2 and all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
-        return int(sizes[0]), int(sizes[1])
-    raise ValueError(f"{name} must be two positive integers {meaning}. Got {sizes!r} instead.")
 
 
 def _as_bytes(images) -> np.ndarray:
