@@ -1,0 +1,55 @@
+"""Images as rows of pixels, and their shape."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+
+
+def flatten_images(X):
+    """Turn images (n_samples, height, width) into rows of pixels.
+
+    Returns X as (n_samples, height * width) and (height, width); anything that has no three
+    dimensions comes back as it is, with None for the shape.
+    """
+    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
+        X = np.asarray(X)
+    if getattr(X, "ndim", None) != 3:
+        return X, None
+    n_samples, height, width = X.shape
+    return X.reshape(n_samples, height * width), (height, width)
+
+
+def resolve_image_shape(image_shape, given_shape, n_features: int) -> tuple[int, int]:
+    """Find the height and width of images that are rows of `n_features` pixels.
+
+    `image_shape` is the user's parameter and must fit; with None, `given_shape` is taken, the
+    shape of the images as they were given to `flatten_images`; with None as well, a square or,
+    with a warning, one row of pixels.
+    """
+    if image_shape is not None:
+        are_sizes = [isinstance(size, (int, np.integer)) and size >= 1 for size in image_shape]
+        if are_sizes != [True, True]:
+            raise ValueError(
+                "image_shape must be two positive integers (height, width). "
+                f"Got {image_shape!r} instead."
+            )
+        height, width = int(image_shape[0]), int(image_shape[1])
+        if height * width != n_features or given_shape not in (None, (height, width)):
+            got = f"{n_features} features" if given_shape is None else f"images of {given_shape}"
+            raise ValueError(f"X has {got}, but image_shape={image_shape!r} was given.")
+        return height, width
+    if given_shape is not None:
+        return given_shape
+    side = math.isqrt(n_features)
+    if side * side == n_features:
+        return side, side
+    warnings.warn(
+        f"X has {n_features} features, which is no square: each sample is taken as an image of one "
+        "row of pixels. Set image_shape=(height, width) if it has more.",
+        UserWarning,
+        stacklevel=2,
+    )
+    return 1, n_features
