@@ -16,10 +16,9 @@ MODEL, WRONG_EXAMPLES = "model.skops", "wrong-examples.png"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the process's exit status."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parser = _parser()
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in parser.own_options):
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in OWN_OPTIONS):
         arguments.insert(0, "train")
-    options = parser.parse_args(arguments)
+    options = _parser().parse_args(arguments)
     try:
         return options.run(options)
     except (OSError, ValueError) as error:
@@ -134,15 +133,13 @@ def _report(labels, predictions) -> None:
 
 
 def _draw_wrong_examples(model, test, path: Path) -> None:
-    try:
-        import matplotlib.figure
-    except ImportError:
-        print(f"No picture of the wrong examples: {path} needs matplotlib (pip install matplotlib)")
-        return
     from . import MisclassifiedDisplay
 
-    axes = matplotlib.figure.Figure(figsize=(8, 5), layout="constrained").subplots()
-    display = MisclassifiedDisplay.from_estimator(model, test.data, test.target, ax=axes)
+    try:
+        display = MisclassifiedDisplay.from_estimator(model, test.data, test.target)
+    except ImportError as error:  # matplotlib is an extra
+        print(f"No picture of the wrong examples: {error}")
+        return
     display.figure_.savefig(path, dpi=150)
     print(f"Wrong examples: {path}")
 

@@ -30,8 +30,13 @@ def test_train_shows_its_progress(trained):
     assert output.startswith(
         "USPS digits, version roweis: 10,000 training images, 1,000 test images\n"
     )
-    epochs = re.findall(r"^ *(\d+) .*\d.*\d", output.partition("Trained in")[0], flags=re.MULTILINE)
+    epochs = re.findall(
+        r"^Epoch (\d)/2 +train error +\d+\.\d+% +validation error +\d+\.\d+% +\d+\.\d+ s$",
+        output,
+        flags=re.MULTILINE,
+    )
     assert epochs == ["1", "2"]
+    assert re.search(r"^Trained in \d+\.\d s$", output, flags=re.MULTILINE)
 
 
 def test_report_is_the_demos_and_that_of_the_saved_model(trained):
