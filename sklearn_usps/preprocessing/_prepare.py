@@ -163,8 +163,8 @@ def _as_opaque(pixels: np.ndarray) -> np.ndarray:
     """Lay pixels with opacity on white, or on black where they are light themselves."""
     if pixels.shape[2] != 4:
         return pixels
-    unit = np.float32(255 if pixels.dtype == np.uint8 else 1)
-    colours, opacity = pixels[:, :, :3] / unit, pixels[:, :, 3:] / unit
+    pixels = pixels.astype(np.float32) / (255 if pixels.dtype == np.uint8 else 1)
+    colours, opacity = pixels[:, :, :3], pixels[:, :, 3:]
     is_light = (colours * opacity).sum() > 0.5 * 3 * opacity.sum()
     return colours * opacity + (1 - opacity) * (0 if is_light else 1)
 

@@ -1,0 +1,403 @@
+"""The images that a classifier gets wrong, on one sheet."""
+
+import math
+from numbers import Integral
+
+import numpy as np
+from sklearn.base import is_classifier
+from sklearn.utils import (
+    _safe_indexing,
+    check_array,
+    check_consistent_length,
+    check_scalar,
+    column_or_1d,
+)
+from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
+from sklearn.utils.multiclass import unique_labels
+
+from sklearn_usps.preprocessing._image_shape import flatten_images, resolve_image_shape
+
+#: Part of a tile's width that the image takes; space under it and under its text.
+_IMAGE_WIDTH, _GAP = 0.86, 0.08
+#: Width of a character and height of a line, in font sizes; a little above what they are.
+_CHARACTER, _LINE = 0.68, 1.2
+#: Font size of the labels, relative to that of the details under them.
+_LABELS = 1.5
+#: Details are taken to be at least this long, so that no text becomes huge.
+_MIN_CHARACTERS = 12
+#: Font sizes of the details in points: that of a new figure, and the largest in axes given.
+_FONT_SIZE, _MAX_FONT_SIZE = 8, 10
+#: Proportions of a new figure; its least width and the height of its title in inches.
+_ASPECT, _MIN_WIDTH, _TITLE_HEIGHT = 1.6, 6.5, 0.4
+
+
+class MisclassifiedDisplay:
+    """Sheet of the images that a classifier gets wrong.
+
+    Under each image stand its true and its predicted label, as in "4 → 9", then the probability
+    of the prediction, where there is one, and the row of the image, as in "98.3 %  #71". The most
+    confident mistakes come first.
+
+    It is recommended to use :meth:`from_estimator` or :meth:`from_predictions` to create a
+    display. All parameters are stored as attributes.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_wrong, height, width)
+        The misclassified images.
+
+    indices : ndarray of shape (n_wrong,)
+        Their rows in the data.
+
+    y_true : ndarray of shape (n_wrong,)
+        Their true labels.
+
+    y_pred : ndarray of shape (n_wrong,)
+        The labels predicted for them.
+
+    y_proba : ndarray of shape (n_wrong,), default=None
+        The probabilities of these predictions.
+
+    n_samples : int
+        How many images were classified, the right ones included.
+
+    Attributes
+    ----------
+    images_ : ndarray of shape (n_shown,), dtype=matplotlib AxesImage
+        The images that are drawn.
+
+    text_ : ndarray of shape (n_shown, 2), dtype=matplotlib Text
+        The texts under them: labels, then probability and row.
+
+    ax_ : matplotlib Axes
+        Axes with the sheet.
+
+    figure_ : matplotlib Figure
+        Figure containing the sheet.
+
+    See Also
+    --------
+    sklearn.metrics.ConfusionMatrixDisplay : How often each label is taken for each other.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from sklearn_usps import MisclassifiedDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
+    >>> classifier = GaussianNB().fit(X_train, y_train)
+    >>> display = MisclassifiedDisplay.from_estimator(classifier, X_test, y_test)
+    >>> display.ax_.get_title()
+    'Misclassified 75 of 450 (16.67 %)'
+    >>> plt.show()
+    """
+
+    def __init__(self, images, *, indices, y_true, y_pred, y_proba=None, n_samples):
+        self.images = images
+        self.indices = indices
+        self.y_true = y_true
+        self.y_pred = y_pred
+        self.y_proba = y_proba
+        self.n_samples = n_samples
+
+    def plot(self, *, max_images=100, cmap="gray", ax=None):
+        """Plot visualization.
+
+        Parameters
+        ----------
+        max_images : int, default=100
+            How many images to show at most, from the first one.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Colormap recognized by matplotlib; it spans the values of the images shown.
+
+        ax : matplotlib axes, default=None
+            Axes object to plot on. If `None`, a new figure and axes is created, as large as the
+            images need.
+
+        Returns
+        -------
+        display : :class:`MisclassifiedDisplay`
+            The display, with the attributes of what was drawn.
+        """
+        check_matplotlib_support(f"{self.__class__.__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        check_scalar(max_images, "max_images", Integral, min_val=1)
+        images = self.images[:max_images]
+        texts = [(self._labels(at), self._details(at)) for at in range(len(images))]
+        sheet = _Sheet(images.shape[1:], texts)
+        if ax is None:
+            sheet.arrange(_ASPECT)
+            width, height = sheet.size_in_inches()
+            figure = plt.figure(figsize=(width, height + _TITLE_HEIGHT))
+            ax = figure.add_axes((0, 0, 1, height / (height + _TITLE_HEIGHT)))
+        else:
+            sheet.arrange(ax.bbox.width / ax.bbox.height)
+        self.ax_, self.figure_ = ax, ax.figure
+
+        scale = {"vmin": images.min(), "vmax": images.max()} if len(images) else {}
+        self.images_ = np.empty(len(images), dtype=object)
+        self.text_ = np.empty((len(images), 2), dtype=object)
+        sizes = sheet.font_sizes(ax)
+        for at, image in enumerate(images):
+            left, right, top, bottom = sheet.place(at)
+            self.images_[at] = ax.imshow(
+                image, cmap=cmap, extent=(left, right, bottom, top), **scale
+            )
+            offset = 0.3 * sizes[0]
+            for line, (text, size) in enumerate(zip(texts[at], sizes, strict=True)):
+                self.text_[at, line] = ax.annotate(
+                    text,
+                    ((left + right) / 2, bottom),
+                    (0, -offset),
+                    textcoords="offset points",
+                    ha="center",
+                    va="top",
+                    fontsize=size,
+                )
+                offset += _LINE * size
+        if not len(images):
+            ax.text(0.5, 0.5, "No image is misclassified.", ha="center", transform=ax.transAxes)
+        ax.set(
+            xlim=(0, sheet.n_columns),
+            ylim=(sheet.n_rows * sheet.tile_height, 0),
+            aspect="equal",
+            title=self._title(len(images)),
+        )
+        ax.set_axis_off()
+        return self
+
+    def _labels(self, at):
+        return f"{self.y_true[at]} → {self.y_pred[at]}"
+
+    def _details(self, at):
+        row = f"#{self.indices[at]}"
+        return row if self.y_proba is None else f"{100 * self.y_proba[at]:.1f} %  {row}"
+
+    def _title(self, n_shown):
+        n_wrong = len(self.images)
+        percentage = f"{100 * n_wrong / self.n_samples:.2f} %"
+        title = f"Misclassified {n_wrong} of {self.n_samples} ({percentage})"
+        return title if n_shown == n_wrong else f"{title}, {n_shown} shown"
+
+    def frame(self):
+        """Return what is misclassified as a table.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One row an image, also of those that are not shown, with the columns "index", "true",
+            "predicted" and, where there are probabilities, "probability".
+        """
+        pandas = check_pandas_support(f"{self.__class__.__name__}.frame")
+        columns = {"index": self.indices, "true": self.y_true, "predicted": self.y_pred}
+        if self.y_proba is not None:
+            columns["probability"] = self.y_proba
+        return pandas.DataFrame(columns)
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, y, *, image_shape=None, max_images=100, cmap="gray", ax=None
+    ):
+        """Plot the images that a fitted classifier gets wrong.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            Fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` in which the last
+            estimator is a classifier. Probabilities are shown where it has `predict_proba`.
+
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
+            The images, as the estimator takes them.
+
+        y : array-like of shape (n_samples,)
+            Their true labels.
+
+        image_shape : tuple of int (height, width), default=None
+            Shape of one image. By default the estimator's `image_shape_`, where it has one, and
+            otherwise a square.
+
+        max_images : int, default=100
+            How many images to show at most.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Colormap recognized by matplotlib; it spans the values of the images shown.
+
+        ax : matplotlib axes, default=None
+            Axes object to plot on. If `None`, a new figure and axes is created.
+
+        Returns
+        -------
+        display : :class:`MisclassifiedDisplay`
+            The display, drawn.
+
+        See Also
+        --------
+        MisclassifiedDisplay.from_predictions : Plot the images given the predicted labels.
+        """
+        method_name = f"{cls.__name__}.from_estimator"
+        check_matplotlib_support(method_name)
+        if not is_classifier(estimator):
+            raise ValueError(f"{method_name} only supports classifiers")
+        y_pred = np.asarray(estimator.predict(X))
+        y_proba = None
+        if hasattr(estimator, "predict_proba"):
+            y_proba = estimator.predict_proba(X)[y_pred[:, np.newaxis] == estimator.classes_]
+        if image_shape is None:
+            image_shape = getattr(estimator, "image_shape_", None)
+        return cls.from_predictions(
+            X,
+            y,
+            y_pred,
+            y_proba=y_proba,
+            image_shape=image_shape,
+            max_images=max_images,
+            cmap=cmap,
+            ax=ax,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        X,
+        y_true,
+        y_pred,
+        *,
+        y_proba=None,
+        image_shape=None,
+        max_images=100,
+        cmap="gray",
+        ax=None,
+    ):
+        """Plot the images whose predicted label is wrong.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
+            The images.
+
+        y_true : array-like of shape (n_samples,)
+            Their true labels.
+
+        y_pred : array-like of shape (n_samples,)
+            The labels predicted for them.
+
+        y_proba : array-like of shape (n_samples,), default=None
+            The probability of each predicted label. If given, the most confident mistakes come
+            first; otherwise the images keep their order.
+
+        image_shape : tuple of int (height, width), default=None
+            Shape of one image. By default a square.
+
+        max_images : int, default=100
+            How many images to show at most.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Colormap recognized by matplotlib; it spans the values of the images shown.
+
+        ax : matplotlib axes, default=None
+            Axes object to plot on. If `None`, a new figure and axes is created.
+
+        Returns
+        -------
+        display : :class:`MisclassifiedDisplay`
+            The display, drawn.
+
+        See Also
+        --------
+        MisclassifiedDisplay.from_estimator : Plot the images that a classifier gets wrong.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_usps import MisclassifiedDisplay
+        >>> X = np.random.default_rng(0).random((3, 256))
+        >>> display = MisclassifiedDisplay.from_predictions(
+        ...     X, [4, 7, 1], [9, 7, 2], y_proba=[0.6, 0.9, 0.8]
+        ... )
+        >>> display.indices
+        array([2, 0])
+        >>> for text in display.text_[0]:
+        ...     print(text.get_text())
+        1 → 2
+        80.0 %  #2
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_predictions")
+        check_consistent_length(X, y_true, y_pred, y_proba)
+        y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+        unique_labels(y_true, y_pred)  # raises where numbers are compared with strings
+        indices = np.flatnonzero(y_true != y_pred)
+        if y_proba is not None:
+            y_proba = _check_probabilities(y_proba)
+            indices = indices[np.argsort(-y_proba[indices], kind="stable")]
+            y_proba = y_proba[indices]
+        display = cls(
+            _images(X, indices, image_shape),
+            indices=indices,
+            y_true=y_true[indices],
+            y_pred=y_pred[indices],
+            y_proba=y_proba,
+            n_samples=len(y_true),
+        )
+        return display.plot(max_images=max_images, cmap=cmap, ax=ax)
+
+
+def _check_probabilities(y_proba):
+    y_proba = np.asarray(y_proba)
+    if y_proba.ndim != 1 or not ((y_proba >= 0) & (y_proba <= 1)).all():
+        raise ValueError(
+            "y_proba must have one number in [0, 1] for each sample, the probability of the label "
+            f"predicted for it. Got the shape {y_proba.shape}, values from {y_proba.min()} to "
+            f"{y_proba.max()}."
+        )
+    return y_proba
+
+
+def _images(X, indices, image_shape):
+    """Return the rows of X as images, leaving the others untouched."""
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    X, given_shape = flatten_images(_safe_indexing(X, indices))
+    rows = check_array(X, ensure_min_samples=0)
+    return rows.reshape(-1, *resolve_image_shape(image_shape, given_shape, rows.shape[1]))
+
+
+class _Sheet:
+    """Where images and texts stand, the width of a tile being 1 and y growing downwards."""
+
+    def __init__(self, image_shape, texts):
+        longest = [max([1, *map(len, lines)]) for lines in zip(*texts, strict=True)] or [1, 1]
+        details_size = 1 / (_CHARACTER * max(_MIN_CHARACTERS, longest[1]))
+        labels_size = min(_LABELS * details_size, 1 / (_CHARACTER * longest[0]))
+        self.sizes = np.array([labels_size, min(details_size, labels_size)])
+        self.n_images = len(texts)
+        self.image_height = _IMAGE_WIDTH * image_shape[0] / image_shape[1]
+        self.tile_height = self.image_height + _LINE * self.sizes.sum() + 2 * _GAP
+
+    def arrange(self, aspect):
+        """Choose the number of columns and rows for a sheet of `aspect` times its height."""
+        n_columns = max(1, round(math.sqrt(self.n_images * aspect * self.tile_height)))
+        self.n_rows = max(1, math.ceil(self.n_images / n_columns))
+        self.n_columns = max(1, math.ceil(self.n_images / self.n_rows))  # a full last row
+
+    def place(self, at):
+        """Return left, right, top and bottom of an image."""
+        row, column = divmod(at, self.n_columns)
+        left, top = column + (1 - _IMAGE_WIDTH) / 2, row * self.tile_height
+        return left, left + _IMAGE_WIDTH, top, top + self.image_height
+
+    def size_in_inches(self):
+        """Return the size at which the details have their usual font size."""
+        tile = _FONT_SIZE / 72 / self.sizes[1]
+        return max(_MIN_WIDTH, tile * self.n_columns), tile * self.n_rows * self.tile_height
+
+    def font_sizes(self, ax):
+        """Return the font sizes, in points, of labels and details: no text leaves its tile."""
+        box = ax.get_window_extent()
+        tile = min(box.width / self.n_columns, box.height / (self.n_rows * self.tile_height))
+        sizes = 72 * tile / ax.figure.dpi * self.sizes
+        return sizes * min(1, _MAX_FONT_SIZE / sizes[1])

@@ -1,0 +1,242 @@
+import warnings
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LinearRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from sklearn_usps import MisclassifiedDisplay
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Training and test digits, 8 x 8."""
+    X, y = load_digits(return_X_y=True)
+    return X[:1200], y[:1200], X[1200:], y[1200:]
+
+
+@pytest.fixture(scope="module")
+def classifier(digits):
+    return GaussianNB().fit(*digits[:2])
+
+
+def texts(display):
+    return [[text.get_text() for text in tile] for tile in display.text_]
+
+
+def drawn(display):
+    return np.array([image.get_array() for image in display.images_])
+
+
+def test_from_estimator_shows_each_mistake_once(digits, classifier):
+    _, _, X, y = digits
+    display = MisclassifiedDisplay.from_estimator(classifier, X, y, max_images=1000)
+    wrong = np.flatnonzero(classifier.predict(X) != y)
+    assert 20 < len(wrong) < 200
+    np.testing.assert_array_equal(np.sort(display.indices), wrong)
+    np.testing.assert_array_equal(drawn(display), X[display.indices].reshape(-1, 8, 8))
+    np.testing.assert_array_equal(display.y_true, y[display.indices])
+    np.testing.assert_array_equal(display.y_pred, classifier.predict(X)[display.indices])
+    percentage = f"{100 * len(wrong) / len(y):.2f}"
+    assert display.ax_.get_title() == f"Misclassified {len(wrong)} of {len(y)} ({percentage} %)"
+
+
+def test_most_confident_mistakes_come_first(digits, classifier):
+    _, _, X, y = digits
+    display = MisclassifiedDisplay.from_estimator(classifier, X, y)
+    proba = classifier.predict_proba(X).max(axis=1)
+    np.testing.assert_array_equal(display.y_proba, proba[display.indices])
+    assert (np.diff(display.y_proba) <= 0).all()
+    index = display.indices[0]
+    assert texts(display)[0] == [
+        f"{y[index]} → {classifier.predict(X)[index]}",
+        f"{100 * proba[index]:.1f} %  #{index}",
+    ]
+
+
+def test_probability_is_that_of_the_label_predicted():
+    class Contrary(GaussianNB):  # predicts what it finds least likely
+        def predict(self, X):
+            return self.classes_[self.predict_proba(X).argmin(axis=1)]
+
+    X, y = load_digits(n_class=3, return_X_y=True)
+    X = X + np.random.default_rng(0).normal(0, 20, X.shape)
+    classifier = Contrary().fit(X, y + 5)
+    display = MisclassifiedDisplay.from_estimator(classifier, X, y + 5)
+    expected = classifier.predict_proba(X).min(axis=1)[display.indices]
+    np.testing.assert_array_equal(display.y_proba, expected)
+
+
+def test_classifier_without_probabilities_keeps_the_order_of_rows(digits):
+    X_train, y_train, X, y = digits
+    classifier = make_pipeline(StandardScaler(), SVC()).fit(X_train, y_train)
+    display = MisclassifiedDisplay.from_estimator(classifier, X, y)
+    assert display.y_proba is None
+    np.testing.assert_array_equal(display.indices, np.flatnonzero(classifier.predict(X) != y))
+    assert [details for _, details in texts(display)] == [f"#{i}" for i in display.indices]
+
+
+def test_from_predictions():
+    X = np.arange(4 * 6).reshape(4, 6)
+    display = MisclassifiedDisplay.from_predictions(
+        X, [1, 2, 3, 4], [1, 9, 8, 7], y_proba=[1, 0.25, 0.9996, 0.5], image_shape=(2, 3)
+    )
+    np.testing.assert_array_equal(display.indices, [2, 3, 1])
+    assert texts(display) == [
+        ["3 → 8", "100.0 %  #2"],
+        ["4 → 7", "50.0 %  #3"],
+        ["2 → 9", "25.0 %  #1"],
+    ]
+    np.testing.assert_array_equal(drawn(display), X[[2, 3, 1]].reshape(3, 2, 3))
+    assert display.ax_.get_title() == "Misclassified 3 of 4 (75.00 %)"
+
+
+def test_max_images(digits, classifier):
+    _, _, X, y = digits
+    display = MisclassifiedDisplay.from_estimator(classifier, X, y, max_images=7)
+    n_wrong = len(display.indices)
+    assert n_wrong > 7
+    assert len(display.images_) == len(display.text_) == 7
+    assert len(display.ax_.get_images()) == 7
+    assert display.ax_.get_title().startswith(f"Misclassified {n_wrong} of 597 (")
+    assert display.ax_.get_title().endswith("), 7 shown")
+    assert len(display.plot(max_images=n_wrong).images_) == n_wrong
+
+
+@pytest.mark.parametrize("options", [{}, {"y_proba": [0.5, 0.5]}])
+def test_no_mistake_is_said(options):
+    display = MisclassifiedDisplay.from_predictions(np.zeros((2, 4)), [1, 2], [1, 2], **options)
+    assert display.ax_.get_title() == "Misclassified 0 of 2 (0.00 %)"
+    assert "No image is misclassified." in [text.get_text() for text in display.ax_.texts]
+    assert display.images.shape == (0, 2, 2)
+    assert len(display.images_) == len(display.frame()) == 0
+    display.figure_.canvas.draw()
+
+
+def test_given_axes_are_drawn_on():
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    display = MisclassifiedDisplay.from_predictions(np.eye(4), [1] * 4, [2] * 4, ax=axes)
+    assert display.ax_ is axes
+    assert display.figure_ is figure
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("labels", [np.arange(10), np.array(["ankle boot", "sandal"])])
+@pytest.mark.parametrize("n_images", [1, 2, 37, 100])
+@pytest.mark.parametrize("in_own_figure", [True, False])
+def test_images_and_texts_do_not_overlap(labels, n_images, in_own_figure):
+    ax = None if in_own_figure else Figure(figsize=(8, 5), layout="constrained").subplots()
+    y_true, y_pred = np.resize(labels, n_images), np.resize(labels[::-1], n_images)
+    display = MisclassifiedDisplay.from_predictions(
+        np.eye(n_images, 256), y_true, y_pred, y_proba=np.ones(n_images), ax=ax
+    )
+    display.figure_.canvas.draw()
+    # A pixel less on each side: texts are measured in whole pixels.
+    parts = [
+        part.get_window_extent().padded(-1) for part in [*display.images_, *display.text_.ravel()]
+    ]
+    assert not any(part.overlaps(other) for i, part in enumerate(parts) for other in parts[i + 1 :])
+    sheet, title = display.figure_.bbox, display.ax_.title.get_window_extent()
+    for part in [*parts, title]:
+        assert sheet.x0 <= part.x0 < part.x1 <= sheet.x1
+        assert sheet.y0 <= part.y0 < part.y1 <= sheet.y1
+
+
+def test_one_scale_of_grey_for_all_images():
+    display = MisclassifiedDisplay.from_predictions(
+        np.array([[-1.0, 0, 0, 0], [0, 0, 3, 0], [9, 9, 9, 9]]), [1, 1, 1], [2, 2, 1]
+    )
+    assert [image.get_clim() for image in display.images_] == [(-1, 3), (-1, 3)]
+    assert display.images_[0].get_cmap().name == "gray"
+
+
+def test_images_keep_their_proportions():
+    display = MisclassifiedDisplay.from_predictions(np.ones((3, 20, 10)), [1] * 3, [2] * 3)
+    assert display.images.shape == (3, 20, 10)
+    display.figure_.canvas.draw()
+    box = display.images_[0].get_window_extent()
+    assert box.height / box.width == pytest.approx(2, rel=0.02)
+
+
+def test_image_shape_of_the_estimator_is_the_default():
+    class WithShape(GaussianNB):
+        image_shape_ = (4, 16)
+
+    X, y = load_digits(return_X_y=True)
+    classifier = WithShape().fit(X, y)
+    assert MisclassifiedDisplay.from_estimator(classifier, X, y).images.shape[1:] == (4, 16)
+    display = MisclassifiedDisplay.from_estimator(classifier, X, y, image_shape=(8, 8))
+    assert display.images.shape[1:] == (8, 8)
+
+
+def test_no_square_is_one_row_of_pixels():
+    with pytest.warns(UserWarning, match="no square"):
+        display = MisclassifiedDisplay.from_predictions(np.ones((2, 6)), [1, 1], [2, 1])
+    assert display.images.shape == (1, 1, 6)
+
+
+@pytest.mark.parametrize("library", ["list", "list of images", "pandas"])
+def test_kinds_of_tables(library):
+    X = np.arange(12.0).reshape(3, 4)
+    given = X.tolist()
+    if library == "list of images":
+        given = list(X.reshape(3, 2, 2))
+    elif library == "pandas":
+        given = pytest.importorskip("pandas").DataFrame(X, index=[7, 8, 9])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        display = MisclassifiedDisplay.from_predictions(given, ["a", "b", "b"], ["a", "a", "b"])
+    np.testing.assert_array_equal(display.images, X[1:2].reshape(1, 2, 2))
+    assert texts(display) == [["b → a", "#1"]]
+
+
+def test_frame(digits, classifier):
+    pandas = pytest.importorskip("pandas")
+    _, _, X, y = digits
+    display = MisclassifiedDisplay.from_estimator(classifier, X, y, max_images=3)
+    frame = display.frame()
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame) == ["index", "true", "predicted", "probability"]
+    assert len(frame) == (classifier.predict(X) != y).sum()
+    np.testing.assert_array_equal(frame["true"], y[frame["index"]])
+    without = MisclassifiedDisplay.from_predictions(X, y, classifier.predict(X)).frame()
+    assert list(without) == ["index", "true", "predicted"]
+
+
+def test_only_classifiers(digits):
+    X, y, *_ = digits
+    with pytest.raises(ValueError, match=r"MisclassifiedDisplay.from_estimator only supports cl"):
+        MisclassifiedDisplay.from_estimator(LinearRegression().fit(X, y), X, y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        ((np.ones((2, 4)), [1, 2, 3], [1, 2, 3]), {}, "inconsistent numbers of samples"),
+        ((np.ones((2, 4)), [1, 2], [1, 3]), {"y_proba": [1]}, "inconsistent numbers of samples"),
+        ((np.ones((2, 4)), [1, 2], ["1", "3"]), {}, "Mix of label input types"),
+        ((np.ones((2, 4)), [1, 2], [1, 3]), {"y_proba": np.ones((2, 9))}, "y_proba must have one"),
+        ((np.ones((2, 4)), [1, 2], [1, 3]), {"y_proba": [1, 2]}, r"y_proba must .* from 1 to 2"),
+        ((np.ones((2, 4)), [1, 2], [1, 3]), {"image_shape": (3, 3)}, "X has 4 features, but image"),
+        ((np.ones((2, 4)), [1, 2], [1, 3]), {"max_images": 0}, "max_images == 0, must be >= 1"),
+    ],
+)
+def test_wrong_input(arguments, options, message):
+    with pytest.raises(ValueError, match=message):
+        MisclassifiedDisplay.from_predictions(*arguments, **options)
