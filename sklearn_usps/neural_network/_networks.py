@@ -116,8 +116,6 @@ class ConvNet(nn.Module):
         self.output = skip_init(nn.Linear, third * height * width, n_classes)
         nn.init.kaiming_uniform_(self.output.weight, a=math.sqrt(5), generator=generator)
         nn.init.zeros_(self.output.bias)
-        # The format in which CPUs convolve small images fastest.
-        self.to(memory_format=torch.channels_last)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """The values that the linear layer gets: (n, n_features), not negative."""

@@ -111,7 +111,6 @@ class Trainer(NeuralNetClassifier):
             module,
             criterion=nn.CrossEntropyLoss,
             criterion__label_smoothing=label_smoothing,
-            criterion__reduction="none",
             predict_nonlinearity=partial(_probabilities, module),
             **options,
         )
@@ -127,6 +126,11 @@ class Trainer(NeuralNetClassifier):
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
         ]
+
+    def initialize_criterion(self):
+        super().initialize_criterion()
+        self.own_loss_ = getattr(self.module_, "loss", None)
+        return self
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -205,8 +209,10 @@ class Trainer(NeuralNetClassifier):
         return self.module_(x.to(self.device), **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False):
-        loss = self.module_.loss if hasattr(self.module_, "loss") else self.criterion_
-        return loss(y_pred, y_true.to(self.device)).mean()
+        y_true = y_true.to(self.device)
+        if self.own_loss_ is None:
+            return self.criterion_(y_pred, y_true)
+        return self.own_loss_(y_pred, y_true).mean()
 
     def _set_training(self, training=True):
         if self.module_.training != training:

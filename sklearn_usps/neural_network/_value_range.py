@@ -10,7 +10,7 @@ import numpy as np
 def value_range(X: np.ndarray) -> tuple[float, float]:
     """Smallest and largest value, after a check that networks can take them: they are 32-bit."""
     low, high = float(X.min()), float(X.max())
-    if max(-low, high) > np.finfo(np.float32).max:
+    if max(-low, high) > float(np.finfo(np.float32).max):
         raise ValueError("Input X contains infinity or a value too large for dtype('float32').")
     return low, high
 

@@ -1,0 +1,398 @@
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.sparse import csr_array
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from torch import nn
+
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformer
+from sklearn_usps.neural_network._networks import NETWORKS
+
+FAST = {"max_epochs": 2, "batch_size": 32, "deformer": None, "random_state": 0}
+
+
+class Linear(nn.Module):
+    """A user's network: no generator, torch's own initialization."""
+
+    def __init__(self, image_shape, n_classes, *, bias=True):
+        super().__init__()
+        height, width = image_shape
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(height * width, n_classes, bias=bias))
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, images):
+        return self.layers(self.dropout(images))
+
+
+class SquaredError(Linear):
+    """A user's network with its own loss and its own probabilities."""
+
+    def loss(self, scores, targets):
+        wanted = nn.functional.one_hot(targets, scores.shape[1]).float()
+        return (scores - wanted).square().sum(1)
+
+    def log_proba(self, scores):
+        shares = scores.clamp(min=1e-6)
+        return (shares / shares.sum(1, keepdim=True)).log()
+
+
+def weights(classifier):
+    return {
+        name: value.numpy().copy() for name, value in classifier.net_.module_.state_dict().items()
+    }
+
+
+def assert_same_bits(first, second):
+    first, second = weights(first), weights(second)
+    for name in first:
+        np.testing.assert_array_equal(first[name], second[name])
+
+
+# Learning
+
+
+@pytest.mark.parametrize("network", sorted(NETWORKS))
+def test_learns_what_generalizes(network, bars):
+    X, y = bars
+    classifier = ConvNetClassifier(network=network, batch_size=16, deformer=None, random_state=0)
+    assert classifier.fit(X[:90], y[:90]).score(X[90:], y[90:]) > 0.9
+
+
+@pytest.mark.parametrize("network", [Linear, SquaredError])
+def test_learns_with_a_network_of_the_user(network, bars):
+    classifier = ConvNetClassifier(network=network, batch_size=16, deformer=None, random_state=0)
+    assert classifier.fit(*bars).score(*bars) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "type_", "taken"),
+    [
+        ("adamw", torch.optim.AdamW, {"lr": 0.001, "weight_decay": 0.25}),
+        ("sgd", torch.optim.SGD, {"lr": 0.001, "momentum": 0.75, "weight_decay": 0.25}),
+        (torch.optim.RMSprop, torch.optim.RMSprop, {"lr": 0.001, "momentum": 0.75}),
+        (torch.optim.LBFGS, torch.optim.LBFGS, {"lr": 0.1}),
+    ],
+)
+def test_optimizers_take_the_parameters_that_they_have(optimizer, type_, taken, bars):
+    classifier = ConvNetClassifier(
+        network=Linear, optimizer=optimizer, lr_schedule="constant", **{**FAST, "max_epochs": 10}
+    )
+    classifier.set_params(lr=taken["lr"], momentum=0.75, weight_decay=0.25).fit(*bars)
+    (group,) = classifier.net_.optimizer_.param_groups
+    assert type(classifier.net_.optimizer_) is type_
+    for name, value in taken.items():
+        assert group[name] == value
+    assert classifier.history_[-1]["train_loss"] < classifier.history_[0]["train_loss"]
+
+
+def test_recognizes_real_digits_after_a_few_epochs(roweis):
+    X, y = roweis.data[::5], roweis.target[::5]
+    model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=10, random_state=0))
+    folds = StratifiedKFold(2, shuffle=True, random_state=0)
+    assert cross_val_score(model, X, y, cv=folds).min() > 0.94
+
+
+def test_probabilities_are_those_of_the_scores(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    log_proba, proba = classifier.predict_log_proba(X), classifier.predict_proba(X)
+    np.testing.assert_allclose(np.exp(log_proba), proba, rtol=1e-6)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(classifier.predict(X), proba.argmax(axis=1))
+
+
+def test_a_network_may_bring_its_loss_and_probabilities(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(network=SquaredError, **FAST).fit(X, y)
+    scores = classifier.net_.forward(X)
+    expected = classifier.net_.module_.log_proba(scores).numpy()
+    np.testing.assert_array_equal(classifier.predict_log_proba(X), expected)
+    classifier = ConvNetClassifier(network=SquaredError, **FAST).fit(X, y, X_val=X, y_val=y)
+    squares = (classifier.net_.forward(X).numpy() - np.eye(3)[y]) ** 2
+    assert classifier.history_[-1]["valid_loss"] == pytest.approx(squares.sum(1).mean(), rel=1e-5)
+
+
+def test_label_smoothing_is_in_the_loss(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(label_smoothing=0.2, **FAST).fit(X, y, X_val=X, y_val=y)
+    log_proba = classifier.predict_log_proba(X)
+    expected = 0.8 * log_loss(y, np.exp(log_proba)) - 0.2 * log_proba.mean()
+    assert classifier.history_[-1]["valid_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_network_params_reach_the_network(bars):
+    classifier = ConvNetClassifier(network=Linear, network_params={"bias": False}, **FAST)
+    assert classifier.fit(*bars).n_parameters_ == 3 * 256
+    classifier = ConvNetClassifier(network_params={"n_planes": (4, 4, 4)}, **FAST)
+    assert classifier.fit(*bars).n_parameters_ == 100 + 8 + 144 + 8 + 144 + 8 + 64 * 3 + 3
+
+
+# Determinism
+
+
+@pytest.mark.parametrize("network", [*sorted(NETWORKS), Linear])
+def test_same_seed_same_bits_whatever_the_global_state(network, bars):
+    fits = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 (the state that a user's program has)
+        before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+        classifier = ConvNetClassifier(network=network, max_epochs=2, random_state=7)
+        fits.append(classifier.set_params(batch_size=32, early_stopping=True).fit(*bars))
+        assert torch.equal(torch.random.get_rng_state(), before[0])
+        np.testing.assert_array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
+    assert_same_bits(*fits)
+
+
+@pytest.mark.parametrize("network", ["convnet", Linear])
+def test_other_seed_other_weights(network, bars):
+    first, second = (
+        weights(ConvNetClassifier(**{**FAST, "random_state": seed}, network=network).fit(*bars))
+        for seed in (0, 1)
+    )
+    assert all(not np.array_equal(first[n], second[n]) for n in first if n.endswith(".weight"))
+
+
+def test_random_state_instance_advances(bars):
+    random_state = np.random.RandomState(0)
+    first, second = (
+        weights(ConvNetClassifier(**{**FAST, "random_state": random_state}).fit(*bars))
+        for _ in range(2)
+    )
+    assert not np.array_equal(first["output.weight"], second["output.weight"])
+
+
+# Data
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array(["bar", "cross", "wall"]), np.array([-3, 0, 5]), np.array([True, False])]
+)
+def test_labels_of_any_kind(labels, bars):
+    X, y = bars
+    y = labels[y % len(labels)]
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    np.testing.assert_array_equal(classifier.classes_, np.unique(labels))
+    predicted = classifier.predict(X)
+    assert predicted.dtype == labels.dtype
+    assert set(predicted) <= set(labels)
+
+
+def test_three_dimensions_give_the_shape(bars):
+    X, y = bars
+    flat = ConvNetClassifier(**FAST, image_shape=(8, 32)).fit(X, y)
+    images = X.reshape(-1, 8, 32)
+    deep = ConvNetClassifier(**FAST).fit(images, y)
+    assert deep.image_shape_ == flat.image_shape_ == (8, 32)
+    assert deep.n_features_in_ == 256
+    assert_same_bits(flat, deep)
+    np.testing.assert_array_equal(deep.predict_proba(images), flat.predict_proba(X))
+    np.testing.assert_array_equal(flat.predict_proba(list(images)), deep.predict_proba(X))
+    with pytest.raises(ValueError, match=r"images of shape \(16, 16\), .*expecting .*\(8, 32\)"):
+        deep.predict(X.reshape(-1, 16, 16))
+
+
+def test_image_shape_must_fit(bars):
+    X, y = bars
+    for image_shape in [(16, 15), (16, -16), (256,), (16.0, 16.0)]:
+        with pytest.raises(ValueError, match="image_shape"):
+            ConvNetClassifier(image_shape=image_shape, **FAST).fit(X, y)
+
+
+def test_no_square_is_told_and_taken_as_a_row(bars):
+    X, y = bars
+    with pytest.warns(UserWarning, match="240 features"):
+        classifier = ConvNetClassifier(**FAST).fit(X[:, :240], y)
+    assert classifier.image_shape_ == (1, 240)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float16, np.float64, ">f4", bool])
+def test_pixels_of_any_dtype_are_taken_by_value(dtype, bars):
+    X, y = bars
+    X = (X > 0.5).astype(dtype)
+    fitted = ConvNetClassifier(**FAST).fit(X, y)
+    assert_same_bits(fitted, ConvNetClassifier(**FAST).fit(X.astype(np.float32), y))
+
+
+def test_data_frames(bars):
+    X, y = bars
+    frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(256)])
+    classifier = ConvNetClassifier(**FAST).fit(frame, pd.Series(y))
+    assert list(classifier.feature_names_in_) == list(frame.columns)
+    np.testing.assert_array_equal(classifier.predict(frame), classifier.fit(X, y).predict(X))
+
+
+def test_memory_maps_and_read_only_arrays_are_taken_as_they_are(bars, tmp_path):
+    X, y = bars
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = ConvNetClassifier(**FAST).fit(mapped, y)
+        np.testing.assert_array_equal(fitted.predict_proba(mapped), fitted.predict_proba(X))
+    assert_same_bits(fitted, ConvNetClassifier(**FAST).fit(X, y))
+
+
+def test_what_scikit_learn_refuses_is_refused(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST)
+    with pytest.raises(NotFittedError):
+        classifier.predict(X)
+    with pytest.raises(TypeError, match="Sparse data was passed for X"):
+        classifier.fit(csr_array(X), y)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
+        classifier.fit(np.where(X > 0.99, np.nan, X), y)
+    with pytest.raises(ValueError, match="Input X contains infinity"):
+        classifier.fit(np.where(X > 0.99, np.inf, X), y)
+    with pytest.raises(ValueError, match="too large for dtype"):
+        classifier.fit(np.where(X > 0.99, 1e300, X.astype(np.float64)), y)
+    with pytest.raises(ValueError, match="number of classes has to be greater than one; got 1"):
+        classifier.fit(X, np.zeros(len(X)))
+    with pytest.raises(ValueError, match="Unknown label type: continuous"):
+        classifier.fit(X, np.linspace(0, 1, len(X)))
+    with pytest.raises(ValueError, match="X has 100 features, but ConvNetClassifier is expecting"):
+        classifier.fit(X, y).predict(X[:, :100])
+
+
+def test_values_far_outside_the_range_of_fit_are_told(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    with pytest.warns(UserWarning, match=r"values in \[.*, 255\].*fitted on values in \[.*, 1\]"):
+        classifier.predict(X * 255)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.predict(X * 1.5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 119, 120, 500])
+def test_any_batch_size(batch_size, bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**{**FAST, "batch_size": batch_size}, network_params={})
+    assert classifier.fit(X, y).n_iter_ == 2
+
+
+class Normalized(Linear):
+    """Fails on a batch of one sample, as every network with BatchNorm1d."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__(image_shape, n_classes)
+        self.layers.append(nn.BatchNorm1d(n_classes))
+
+
+def test_a_single_last_sample_joins_the_batch_before_it(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(network=Normalized, **{**FAST, "batch_size": 17}).fit(X, y)
+    sizes = [b["train_batch_size"] for b in classifier.net_.history[-1, "batches"]]
+    assert sizes == [17, 17, 17, 17, 17, 17, 18]
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"network": "resnet"},
+        {"optimizer": "newton"},
+        {"lr": 0},
+        {"momentum": 1},
+        {"weight_decay": -1},
+        {"lr_schedule": "step"},
+        {"batch_size": 0},
+        {"max_epochs": 0},
+        {"label_smoothing": 1},
+        {"deformer": "none"},
+        {"validation_fraction": 1.0},
+        {"n_iter_no_change": 0},
+        {"callbacks": 3},
+        {"device": "gpu"},
+    ],
+)
+def test_wrong_parameters_are_named(params, bars):
+    (name,) = params
+    with pytest.raises(ValueError, match=f"'{name}' parameter of ConvNetClassifier must be"):
+        ConvNetClassifier(**params).fit(*bars)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_device_is_named(bars):
+    with pytest.raises(ValueError, match="device='cuda' is not available"):
+        ConvNetClassifier(device="cuda").fit(*bars)
+
+
+def test_a_loss_that_explodes_names_lr(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(network=Linear, optimizer="sgd", lr_schedule="constant", **FAST)
+    with pytest.raises(ValueError, match=r"loss became (nan|inf).*lr=1e\+30"):
+        classifier.set_params(lr=1e30).fit(X, y)
+
+
+def test_deformers(bars):
+    X, y = bars
+    FAST_ = {**FAST, "deformer": "default"}
+    default = ConvNetClassifier(**FAST_).fit(X, y)
+    same = ConvNetClassifier(**{**FAST, "deformer": RandomDeformer()}).fit(X, y)
+    assert_same_bits(default, same)
+    seen = []
+
+    def mirror(images, generator):
+        seen.append((images.shape, images.dtype, type(generator)))
+        return images.flip(-1)
+
+    mirrored = ConvNetClassifier(**{**FAST, "deformer": mirror}).fit(X, y)
+    assert seen == [((n, 1, 16, 16), torch.float32, torch.Generator) for n in [32, 32, 32, 24] * 2]
+    flipped = X.reshape(-1, 16, 16)[:, :, ::-1].reshape(-1, 256)
+    assert_same_bits(mirrored, ConvNetClassifier(**FAST).fit(flipped, y))
+    np.testing.assert_array_equal(mirrored.predict(flipped), mirrored.predict(flipped.copy()))
+
+
+def test_grid_search_reaches_the_deformer(bars):
+    model = ConvNetClassifier(deformer=RandomDeformer(), batch_size=16, random_state=0)
+    grid = {"deformer__rotation": [0.0, 20.0], "network": ["torch7", "convnet"]}
+    search = GridSearchCV(model, grid, cv=2).fit(*bars)
+    assert search.best_score_ > 0.8
+    assert (
+        clone(search.best_estimator_).deformer.rotation == search.best_params_["deformer__rotation"]
+    )
+
+
+# Copies
+
+
+@pytest.mark.parametrize("network", [*sorted(NETWORKS), Linear])
+@pytest.mark.parametrize("copier", [lambda model: pickle.loads(pickle.dumps(model)), copy.deepcopy])
+def test_copies_predict_the_same_bits(network, copier, bars):
+    X, y = bars
+    model = ConvNetClassifier(network=network, early_stopping=True, **FAST).fit(X, y)
+    before = torch.random.get_rng_state()
+    copied = copier(model)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    np.testing.assert_array_equal(copied.predict_proba(X), model.predict_proba(X))
+    assert copied.history_ == model.history_
+    assert copied.n_parameters_ == model.n_parameters_
+    copied.fit(X[::-1], y[::-1])
+    assert not np.array_equal(copied.predict_proba(X), model.predict_proba(X))
+
+
+def test_a_copy_keeps_its_network_when_parameters_change(bars):
+    X, y = bars
+    model = ConvNetClassifier(**FAST).fit(X, y)
+    expected = model.predict_proba(X)
+    copied = pickle.loads(pickle.dumps(model.set_params(network="torch7")))
+    np.testing.assert_array_equal(copied.predict_proba(X), expected)
+
+
+def test_the_state_is_plain(bars):
+    state = ConvNetClassifier(**FAST).fit(*bars).__getstate__()
+    assert "net_" not in state
+    for value in state["_weights"].values():
+        assert type(value) is np.ndarray

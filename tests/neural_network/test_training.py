@@ -1,0 +1,302 @@
+"""What happens epoch by epoch: history, early stopping, callbacks, output, interruption."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    GradientNormClipping,
+    LRScheduler,
+    PrintLog,
+    ProgressBar,
+)
+from torch import nn
+
+from sklearn_usps import ConvNetClassifier
+
+FAST = {"max_epochs": 3, "batch_size": 32, "deformer": None, "random_state": 0}
+
+
+class Frozen(nn.Module):
+    """Says class 0 with the same confidence whatever it sees, and learns nothing."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.n_classes = n_classes
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, images):
+        scores = torch.zeros(len(images), self.n_classes)
+        scores[:, 0] = 1
+        return scores + 0 * self.weight
+
+
+class Fading(Frozen):
+    """Is best after 20 batches, which are five epochs of 120 samples in batches of 32."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__(image_shape, n_classes)
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, images):
+        self.batches += self.training
+        return super().forward(images) / (1 + (self.batches - 20).abs())
+
+
+# History
+
+
+def test_history_has_a_row_per_epoch(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    assert [row["epoch"] for row in classifier.history_] == [1, 2, 3]
+    for row in classifier.history_:
+        assert list(row) == ["epoch", "train_loss", "train_error", "lr", "duration"]
+        assert row["duration"] > 0
+    assert classifier.n_iter_ == 3
+    assert not hasattr(classifier, "best_epoch_")
+
+
+def test_errors_are_shares_of_wrong_samples(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(network=Frozen, **FAST)
+    classifier.fit(X, y, X_val=X[:50], y_val=np.repeat([0, 2], [30, 20]))
+    for row in classifier.history_:
+        assert row["train_error"] == pytest.approx(2 / 3)
+        assert row["valid_error"] == pytest.approx(20 / 50)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_validation_figures_are_those_of_the_set_given(early_stopping, bars):
+    X, y = bars
+    names = np.array(["bar", "cross", "wall"])
+    classifier = ConvNetClassifier(early_stopping=early_stopping, label_smoothing=0, **FAST)
+    classifier.fit(X[:90], names[y[:90]], X_val=X[90:].reshape(-1, 16, 16), y_val=names[y[90:]])
+    row = classifier.history_[classifier.best_epoch_ - 1 if early_stopping else -1]
+    proba = classifier.predict_proba(X[90:])
+    assert row["valid_error"] == pytest.approx(1 - classifier.score(X[90:], names[y[90:]]))
+    loss = -np.log(proba[np.arange(30), y[90:]]).mean()
+    assert row["valid_loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_a_validation_set_without_early_stopping_changes_nothing_else(bars):
+    X, y = bars
+    plain = ConvNetClassifier(**FAST).fit(X, y)
+    watched = ConvNetClassifier(**FAST).fit(X, y, X_val=X[:9], y_val=y[:9])
+    np.testing.assert_array_equal(plain.predict_proba(X), watched.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"X_val": "X"}, "X_val is provided, but y_val was not provided."),
+        ({"y_val": "y"}, "y_val is provided, but X_val was not provided."),
+        ({"X_val": "X", "y_val": "short"}, "inconsistent numbers of samples"),
+        ({"X_val": "narrow", "y_val": "y"}, "X has 100 features, but ConvNetClassifier"),
+        ({"X_val": "X", "y_val": "unseen"}, "previously unseen labels"),
+    ],
+)
+def test_a_wrong_validation_set_is_refused(arguments, message, bars):
+    X, y = bars
+    values = {"X": X, "y": y, "short": y[:-1], "narrow": X[:, :100], "unseen": y + 1}
+    with pytest.raises(ValueError, match=message):
+        ConvNetClassifier(**FAST).fit(X, y, **{k: values[v] for k, v in arguments.items()})
+
+
+def test_learning_rate_follows_its_schedule(bars):
+    X, y = bars
+    rates = {}
+    for name in ("constant", "cosine", "one-cycle"):
+        fast = {**FAST, "max_epochs": 10}
+        classifier = ConvNetClassifier(lr=0.01, lr_schedule=name, **fast).fit(X, y)
+        rates[name] = [row["lr"] for row in classifier.history_]
+    assert rates["constant"] == [0.01] * 10
+    np.testing.assert_allclose(rates["cosine"], 0.005 * (1 + np.cos(np.pi * np.arange(10) / 10)))
+    assert rates["one-cycle"][0] == pytest.approx(0.01 / 25)
+    assert np.argmax(rates["one-cycle"]) == 3
+    assert max(rates["one-cycle"]) == pytest.approx(0.01, rel=0.01)
+    assert rates["one-cycle"][-1] < 0.002
+
+
+# Early stopping
+
+
+def test_early_stopping_restores_the_best_epoch(bars):
+    X, _ = bars
+    fast = {**FAST, "max_epochs": 30, "label_smoothing": 0}
+    classifier = ConvNetClassifier(network=Fading, early_stopping=True, **fast)
+    classifier.fit(X, np.repeat([0, 1], [100, 20]), X_val=X[:9], y_val=np.zeros(9))
+    losses = [row["valid_loss"] for row in classifier.history_]
+    assert np.argmin(losses) + 1 == classifier.best_epoch_ == 5
+    assert classifier.n_iter_ == 15
+    log_proba = classifier.predict_log_proba(X[:9])[:, 0]
+    assert -log_proba.mean() == pytest.approx(losses[4])
+    assert losses[4] < losses[-1]
+
+
+def test_early_stopping_waits_n_iter_no_change_epochs(bars):
+    classifier = ConvNetClassifier(
+        network=Frozen, early_stopping=True, n_iter_no_change=4, **{**FAST, "max_epochs": 50}
+    ).fit(*bars)
+    assert classifier.best_epoch_ == 1
+    assert classifier.n_iter_ == 5
+
+
+def test_held_out_samples_are_stratified_and_not_trained_on(bars):
+    X, y = bars
+    sizes = []
+
+    class Sizes(Callback):
+        def on_epoch_begin(self, net, dataset_train, dataset_valid, **kwargs):
+            targets = dataset_valid.dataset.y[dataset_valid.indices]
+            assert not set(dataset_train.indices) & set(dataset_valid.indices)
+            sizes.append((len(dataset_train), np.bincount(targets).tolist()))
+
+    ConvNetClassifier(
+        early_stopping=True, validation_fraction=0.25, callbacks=[Sizes()], **FAST
+    ).fit(X, y)
+    assert sizes == [(90, [10, 10, 10])] * 3
+
+
+def test_a_class_too_small_to_hold_out_is_told_by_scikit_learn(bars):
+    X, y = bars
+    y = np.where(np.arange(120) == 0, 7, y)
+    with pytest.raises(ValueError, match="least populated class"):
+        ConvNetClassifier(early_stopping=True, **FAST).fit(X, y)
+    with pytest.raises(ValueError, match="should be greater or equal to the number of classes"):
+        ConvNetClassifier(early_stopping=True, validation_fraction=0.01, **FAST).fit(X, bars[1])
+
+
+# Callbacks
+
+
+def test_skorch_callbacks_work(bars, tmp_path, capsys):
+    X, y = bars
+    callbacks = [
+        ("f1", EpochScoring("f1_macro", lower_is_better=False, name="f1")),
+        EpochScoring("accuracy", on_train=True, lower_is_better=False, name="train_acc"),
+        EpochScoring("accuracy", use_caching=False, lower_is_better=False, name="valid_acc"),
+        BatchScoring("accuracy", name="batch_acc", lower_is_better=False),
+        Checkpoint(monitor="valid_loss_best", dirname=tmp_path, f_history=None),
+        GradientNormClipping(1.0),
+        LRScheduler("StepLR", step_size=1, gamma=0.5),
+        ProgressBar(),
+        PrintLog(),
+    ]
+    classifier = ConvNetClassifier(callbacks=callbacks, lr=0.008, lr_schedule="constant", **FAST)
+    classifier.set_params(verbose=1).fit(X, y, X_val=X[:60], y_val=y[:60])
+    for row, epoch in zip(classifier.history_, classifier.net_.history, strict=True):
+        assert epoch["train_acc"] == pytest.approx(1 - row["train_error"])
+        for name in ("valid_acc", "batch_acc"):
+            assert epoch[name] == pytest.approx(1 - row["valid_error"])
+        assert 0 <= epoch["f1"] <= 1
+        assert epoch["lr"] == 0.008 / 2 ** (row["epoch"] - 1)
+    assert (tmp_path / "params.pt").exists()
+    assert "train_acc" in capsys.readouterr().out
+
+
+def test_callbacks_hear_each_batch(bars):
+    events = []
+
+    class Listener(Callback):
+        def on_batch_begin(self, net, batch, training, **kwargs):
+            events.append(("begin", len(batch[0]), training))
+
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            norms = [parameter.grad.norm() for _, parameter in named_parameters]
+            events.append(("gradient", len(norms) > 0 and sum(norms) > 0))
+
+        def on_batch_end(self, net, batch, training, loss, y_pred, **kwargs):
+            events.append(("end", tuple(y_pred.shape), training))
+            assert net.history[-1, "batches", -1, "train_loss" if training else "valid_loss"]
+
+    X, y = bars
+    classifier = ConvNetClassifier(callbacks=[Listener()], **{**FAST, "max_epochs": 1})
+    classifier.fit(X[:70], y[:70], X_val=X[70:], y_val=y[70:])
+    expected = []
+    for size in (32, 32, 6):
+        expected += [("begin", size, True), ("gradient", True), ("end", (size, 3), True)]
+    assert events == [*expected, ("begin", 50, False), ("end", (50, 3), False)]
+
+
+def test_a_callback_may_stop_the_training(bars):
+    stop = EarlyStopping(monitor="train_loss", patience=2, lower_is_better=False, sink=len)
+    classifier = ConvNetClassifier(callbacks=[stop], **{**FAST, "max_epochs": 30}).fit(*bars)
+    assert classifier.n_iter_ == 3
+
+
+def test_net_predicts_as_the_classifier(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    np.testing.assert_allclose(
+        classifier.net_.predict_proba(X), classifier.predict_proba(X), rtol=1e-6
+    )
+    assert accuracy_score(y, classifier.net_.predict(X)) == classifier.score(X, y)
+    with torch.no_grad():
+        assert not next(classifier.net_.forward_iter(X)).requires_grad
+
+
+# Output and interruption
+
+
+def test_verbose_prints_a_line_per_epoch(bars, capsys):
+    X, y = bars
+    ConvNetClassifier(verbose=1, **{**FAST, "max_epochs": 10}).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    pattern = r"Epoch (\s?\d+)/10   train error +\d+\.\d\d%   +\d+\.\d\d s"
+    assert [int(re.fullmatch(pattern, line)[1]) for line in lines] == list(range(1, 11))
+    assert len({len(line) for line in lines}) == 1
+
+    classifier = ConvNetClassifier(verbose=1, network=Frozen, **FAST)
+    classifier.fit(X, y, X_val=X[:8], y_val=y[:8])
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.match(r"Epoch 1/3   train error +66\.67%   validation error +62\.50%", line)
+
+
+def test_verbose_prints_the_last_epoch_and_why_it_was(bars, capsys):
+    ConvNetClassifier(
+        verbose=2, network=Frozen, early_stopping=True, n_iter_no_change=1, **FAST
+    ).fit(*bars)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:9] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Stopping ", "Restoring"]
+
+
+def test_silent_by_default(bars, capsys):
+    ConvNetClassifier(early_stopping=True, **FAST).fit(*bars)
+    assert capsys.readouterr() == ("", "")
+
+
+class CtrlC(nn.Module):
+    """Interrupts the training as a user does, in the third epoch of four batches."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.linear = nn.Linear(image_shape[0] * image_shape[1], n_classes)
+        self.calls = 0
+
+    def forward(self, images):
+        self.calls += self.training
+        if self.training and self.calls == 10:
+            raise KeyboardInterrupt
+        return self.linear(images.flatten(1))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_interruption_keeps_the_epochs_done(early_stopping, bars):
+    X, y = bars
+    classifier = ConvNetClassifier(network=CtrlC, early_stopping=early_stopping, **FAST)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(X, y, X_val=X, y_val=y)
+    assert classifier.n_iter_ == 2
+    assert [row["epoch"] for row in classifier.history_] == [1, 2]
+    assert classifier.score(X, y) > 0.3
+    if early_stopping:
+        best = classifier.history_[classifier.best_epoch_ - 1]
+        assert classifier.score(X, y) == pytest.approx(1 - best["valid_error"])
