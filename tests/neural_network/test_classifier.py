@@ -76,15 +76,18 @@ def test_learns_with_a_network_of_the_user(network, bars):
 @pytest.mark.parametrize(
     ("optimizer", "type_", "taken"),
     [
-        ("adamw", torch.optim.AdamW, {"lr": 0.001, "weight_decay": 0.25}),
-        ("sgd", torch.optim.SGD, {"lr": 0.001, "momentum": 0.75, "weight_decay": 0.25}),
-        (torch.optim.RMSprop, torch.optim.RMSprop, {"lr": 0.001, "momentum": 0.75}),
-        (torch.optim.LBFGS, torch.optim.LBFGS, {"lr": 0.1}),
+        ("adamw", torch.optim.AdamW, {"lr": 0.01, "weight_decay": 0.25}),
+        ("sgd", torch.optim.SGD, {"lr": 0.01, "momentum": 0.75, "weight_decay": 0.25}),
+        (torch.optim.RMSprop, torch.optim.RMSprop, {"lr": 0.01, "momentum": 0.75}),
+        (torch.optim.LBFGS, torch.optim.LBFGS, {"lr": 0.01}),
     ],
 )
 def test_optimizers_take_the_parameters_that_they_have(optimizer, type_, taken, bars):
     classifier = ConvNetClassifier(
-        network=Linear, optimizer=optimizer, lr_schedule="constant", **{**FAST, "max_epochs": 10}
+        network=Linear,
+        optimizer=optimizer,
+        lr_schedule="constant",
+        **{**FAST, "max_epochs": 10, "batch_size": 120},
     )
     classifier.set_params(lr=taken["lr"], momentum=0.75, weight_decay=0.25).fit(*bars)
     (group,) = classifier.net_.optimizer_.param_groups
