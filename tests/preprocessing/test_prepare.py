@@ -126,6 +126,13 @@ def test_uneven_light_and_noise_do_not_matter(two):
     assert_alike(prepare_image(np.clip(pixels + light + noise, 0, 1)), two)
 
 
+def test_dark_corners_of_a_photograph_are_no_ink(two):
+    page = Image.new("L", (600, 600), 200)
+    page.paste(drawing(2, ink=120, paper=200), (350, 380))
+    y, x = np.mgrid[-1:1:600j, -1:1:600j]
+    assert_alike(prepare_image(np.asarray(page) / 255 - 0.2 * (x**2 + y**2)), two)
+
+
 def test_specks_are_left_out(two):
     picture = drawing(2)
     draw = ImageDraw.Draw(picture)
@@ -224,6 +231,7 @@ def test_files(two, tmp_path):
         (np.full((40, 40), 0.5), "shows no ink"),
         (np.pad(np.ones((4, 3)), 20), "at least 8 pixels high or wide. Found 4 rows and 3 columns"),
         (np.repeat([0.0, 1.0], [1000, 1000]).reshape(40, 50), "border of the picture is not plain"),
+        (np.tile(np.linspace(0, 1, 60), (60, 1)), "border of the picture is not plain"),
         (np.random.default_rng(0).random((60, 60)), "border of the picture is not plain"),
     ],
 )
