@@ -5,20 +5,18 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
-from functools import partial
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from skorch.callbacks import EarlyStopping, ProgressBar
-from skorch.dataset import Dataset
-from skorch.helper import predefined_split
-from torch.utils.data import Subset
+from torch import nn
 
 from sklearn_usps.preprocessing import RandomDeformer
 
+from ._batches import batch_slices
 from ._epoch_log import EpochLog
-from ._networks import build_network
+from ._layer_rates import rate_factors
+from ._samples import Split
 from ._schedules import schedule_callback
 from ._trainer import Trainer
 
@@ -26,27 +24,25 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def assemble_net(
-    classifier, network, network_params: dict | None, generator: torch.Generator, **options
-) -> Trainer:
-    """The net of a classifier that knows its classes and the shape of its images."""
-    n_classes = len(classifier.classes_)
-    module = build_network(network, network_params, classifier.image_shape_, n_classes, generator)
+def assemble_net(classifier, module: nn.Module, generator: torch.Generator, **options) -> Trainer:
+    """An initialized net around a network, as the parameters of a classifier say."""
     deformer = classifier.deformer
+    options = {"train_split": None, "max_epochs": classifier.max_epochs, **options}
     return Trainer(
         module,
         image_shape=classifier.image_shape_,
         generator=generator,
+        sampling=classifier.sampling,
         deformer=RandomDeformer() if isinstance(deformer, str) else deformer,
         label_smoothing=classifier.label_smoothing,
-        classes=np.arange(n_classes),
+        lr_factors=rate_factors(classifier.lr_scaling, module, classifier.image_shape_),
+        classes=np.arange(len(classifier.classes_)),
         lr=classifier.lr,
         batch_size=classifier.batch_size,
-        max_epochs=classifier.max_epochs,
         verbose=classifier.verbose,
         **_optimizer_options(classifier),
         **options,
-    )
+    ).initialize()
 
 
 def _optimizer_options(classifier) -> dict:
@@ -60,41 +56,30 @@ def _optimizer_options(classifier) -> dict:
     return {"optimizer": optimizer, **options}
 
 
-def assemble_callbacks(classifier, n_batches: int) -> list:
-    """The callbacks of a fit of `n_batches` per epoch, in the order in which they are called."""
-    callbacks: list = []
-    if classifier.verbose >= 2 and sys.stderr.isatty():
-        callbacks.append(("progress_bar", ProgressBar()))
-    if classifier.verbose:
-        callbacks.append(("epoch_log", EpochLog()))
+def whole_fit(classifier, split: Split) -> dict:
+    """Options of a net that trains for `max_epochs`, with schedule and early stopping."""
+    n_batches = len(batch_slices(len(split.train_rows), classifier.batch_size))
+    callbacks = _log(classifier)
     callbacks += schedule_callback(classifier.lr_schedule, classifier.max_epochs * n_batches)
     callbacks += classifier.callbacks or []
     if classifier.early_stopping:
         # Any smaller loss counts, so that the best epoch is the one with the smallest.
         stop = EarlyStopping(patience=classifier.n_iter_no_change, threshold=0, load_best=True)
         callbacks.append(("early_stopping", stop))
-    return callbacks
+    return {"callbacks": callbacks, "train_split": split}
 
 
-def hold_out(y: np.ndarray, fraction: float, random_state) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the training samples and of a `fraction` of each class held out from them."""
-    return train_test_split(
-        np.arange(len(y)), test_size=fraction, stratify=y, random_state=random_state
-    )
+def single_epoch(classifier, split: Split) -> dict:
+    """Options of a net that trains for one epoch, at a constant learning rate."""
+    callbacks = [*_log(classifier), *(classifier.callbacks or [])]
+    return {"callbacks": callbacks, "train_split": split, "max_epochs": 1}
 
 
-def split_by_indices(train: np.ndarray, valid: np.ndarray) -> partial:
-    """A skorch `train_split` that takes these samples, without copying them."""
-    return partial(_subsets, train=train, valid=valid)
-
-
-def _subsets(dataset, y=None, *, train, valid):
-    return Subset(dataset, train), Subset(dataset, valid)
-
-
-def split_predefined(X_val: np.ndarray, y_val: np.ndarray) -> partial:
-    """A skorch `train_split` that trains on all samples and validates on these."""
-    return predefined_split(Dataset(X_val, y_val))
+def _log(classifier) -> list:
+    # The bar is wiped off before the line of the epoch is printed.
+    bar = [("progress_bar", ProgressBar())] if classifier.verbose >= 2 else []
+    log = [("epoch_log", EpochLog())] if classifier.verbose else []
+    return [*(bar if sys.stderr.isatty() else []), *log]
 
 
 def find_device(device: str) -> str:

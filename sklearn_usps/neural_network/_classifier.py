@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
-import copy
 from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
-from sklearn.preprocessing import LabelEncoder
-from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.base import (
+    ClassifierMixin,
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
-
-from sklearn_usps.preprocessing._image_shape import flatten_images, resolve_image_shape
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import check_is_fitted
 
 from ._assembly import (
     DEVICES,
     OPTIMIZERS,
-    assemble_callbacks,
-    assemble_net,
-    find_device,
-    find_device_or_cpu,
-    hold_out,
-    split_by_indices,
-    split_predefined,
+    single_epoch,
+    whole_fit,
 )
-from ._networks import NETWORKS, own_randomness
+from ._base import BaseConvNet
+from ._layer_rates import SCALINGS
+from ._networks import NETWORKS
+from ._samples import make_split
 from ._schedules import SCHEDULES
-from ._trainer import batch_slices, log_probabilities
-from ._value_range import value_range, warn_if_other_range
+from ._trainer import log_probabilities
+from ._validation import (
+    check_images,
+    check_training_images,
+    check_validation_set,
+    check_weights,
+    encode,
+)
 
 
-class ConvNetClassifier(ClassifierMixin, BaseEstimator):
+def _has_features(classifier) -> bool:
+    network = classifier._network[0] if hasattr(classifier, "net_") else classifier.network
+    return hasattr(NETWORKS.get(network, network), "features")
+
+
+class ConvNetClassifier(
+    ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseConvNet
+):
     """Classifier of small grey images by a convolutional network.
 
     Training minimizes the cross-entropy over random batches of images that are deformed a little,
@@ -43,16 +55,23 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
-    network : {"convnet", "torch7"} or class, default="convnet"
+    network : {"convnet", "lecun1989", "lenet5", "torch7"} or class, default="convnet"
         The network.
 
         - "convnet": three batch-normalized convolutions with rectifiers, and a linear layer.
-        - "torch7": the network of the luacnn demo [1]_, with 6 filters and 2,338 parameters.
+          `network_params`: `n_planes`, by default (32, 48, 64), and `dropout`, by default 0.3.
+        - "lecun1989": the first convolutional network trained by backpropagation [6]_, made for
+          images 16 × 16 with values in [-1, 1]: 9,760 parameters, squared error. `network_params`:
+          `background`, by default -1, the value beyond the border.
+        - "lenet5": LeNet-5 [7]_, with a linear output layer: 60,850 parameters for ten classes.
+        - "torch7": the network of the luacnn demo [1]_: 2,338 parameters for images 16 × 16 of ten
+          classes. `network_params`: `n_planes`, by default 6.
         - A :class:`torch.nn.Module` class, built as ``network(image_shape, n_classes,
           **network_params)``, whose `forward` takes images (n, 1, height, width) and returns
           scores (n, n_classes). Optional methods are ``loss(scores, targets)``, which returns a
           loss per sample instead of the cross-entropy, and ``log_proba(scores)``, which returns
-          logarithms of probabilities instead of the log-softmax. If the constructor takes a
+          logarithms of probabilities instead of the log-softmax; with ``features(images)``, which
+          returns the last hidden layer, there is a method `transform`. If the constructor takes a
           keyword `generator`, it gets the :class:`torch.Generator` of the fit; if not, torch's
           global generator is seeded from it while the network is built and trained, and put back.
 
@@ -68,7 +87,7 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         class of :mod:`torch.optim`, which is given `lr`, and `momentum` and `weight_decay` where
         its signature has them.
 
-    lr : float, default=0.005
+    lr : float, default=0.01
         Learning rate, in (0, inf); with a schedule, the highest.
 
     momentum : float, default=0.9
@@ -81,6 +100,17 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         How the learning rate changes from batch to batch. "one-cycle" rises from ``lr / 25`` to
         `lr` over the first 30 % of `max_epochs` and falls to almost zero over the rest [3]_;
         "cosine" falls from `lr` to zero [4]_.
+
+    lr_scaling : {"none", "fan-in", "efficient-backprop"}, default="none"
+        A learning rate for each layer of weighted sums. "fan-in": `lr` divided by the number of
+        inputs of a unit [8]_ [9]_. "efficient-backprop": `lr` times the square root of this number
+        or, where weights are shared, of the number of connections that share a weight ([10]_,
+        section 4.7). The factors are divided by their geometric mean over the layers, so that `lr`
+        keeps its meaning. Other parameters, as of batch normalization, have `lr` as it is.
+
+    sampling : {"shuffle", "replacement"}, default="shuffle"
+        Whether an epoch has all training samples in random order, or as many samples drawn
+        independently of each other, in which some are missing and others come more than once.
 
     batch_size : int, default=128
         Number of images in a batch. When a single one is left over at the end of an epoch, it
@@ -98,6 +128,15 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         :class:`~sklearn_usps.RandomDeformer` with its default parameters; None leaves them as they
         are; any other is called as ``deformer(images, generator)`` with a float32 tensor (n, 1,
         height, width) and returns such a tensor.
+
+    class_weight : dict, "balanced" or None, default=None
+        What the samples of each class count in the training loss: a dict of labels and weights,
+        one where a label is missing; "balanced" gives all classes the same sum of weights.
+        Validation samples are not weighted by class.
+
+    warm_start : bool, default=False
+        Whether `fit` trains the network further that there is, with a new optimizer and the
+        schedule from its beginning, instead of a new network.
 
     early_stopping : bool, default=False
         Whether to stop when the validation loss has not become smaller for `n_iter_no_change`
@@ -145,13 +184,13 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         The trained net; ``net_.module_`` is the :class:`torch.nn.Module`.
 
     history_ : list of dict
-        One dict per epoch: "epoch" (from 1), "train_loss" and "train_error" (means over the
-        epoch's batches as they were trained on, deformed and with dropout; the error is a share in
-        [0, 1]), "lr" (at the beginning of the epoch), "duration" (in seconds) and, where there is
-        a validation set, "valid_loss" and "valid_error" (after the epoch).
+        One dict per epoch: "epoch" (from 1), "train_loss" and "train_error" (weighted means over
+        the epoch's samples as they were trained on, deformed and with dropout; the error is a share
+        in [0, 1]), "lr" (at the beginning of the epoch), "duration" (in seconds) and, where there
+        is a validation set, "valid_loss" and "valid_error" (after the epoch).
 
     n_iter_ : int
-        Number of epochs done.
+        Number of epochs that the network has been trained for.
 
     best_epoch_ : int
         The epoch that the weights are from. Only if `early_stopping`.
@@ -183,6 +222,18 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
        2017.
     .. [5] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
        Architecture for Computer Vision", CVPR 2016, section 7.
+    .. [6] Y. LeCun, B. Boser, J. S. Denker, D. Henderson, R. E. Howard, W. Hubbard and L. D.
+       Jackel, "Backpropagation Applied to Handwritten Zip Code Recognition", Neural Computation
+       1(4):541-551, 1989. :doi:`10.1162/neco.1989.1.4.541`
+    .. [7] Y. LeCun, L. Bottou, Y. Bengio and P. Haffner, "Gradient-Based Learning Applied to
+       Document Recognition", Proceedings of the IEEE 86(11):2278-2324, 1998.
+       :doi:`10.1109/5.726791`
+    .. [8] D. C. Plaut and G. E. Hinton, "Learning sets of filters using back-propagation", Computer
+       Speech and Language 2(1):35-61, 1987.
+    .. [9] R. Collobert, J. Weston, L. Bottou, M. Karlen, K. Kavukcuoglu and P. Kuksa, "Natural
+       Language Processing (Almost) from Scratch", JMLR 12:2493-2537, 2011, section 3.4.
+    .. [10] Y. LeCun, L. Bottou, G. B. Orr and K.-R. Müller, "Efficient BackProp", in Neural
+       Networks: Tricks of the Trade, Springer, 1998.
 
     Examples
     --------
@@ -191,11 +242,11 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
     >>> from sklearn_usps import ConvNetClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
-    >>> clf = ConvNetClassifier(max_epochs=5, random_state=0).fit(X_train, y_train)
+    >>> clf = ConvNetClassifier(max_epochs=4, random_state=0).fit(X_train, y_train)
     >>> clf.image_shape_
     (8, 8)
-    >>> clf.score(X_test, y_test) > 0.9
-    True
+    >>> clf.score(X_test, y_test)
+    0.9...
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -207,10 +258,14 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         "momentum": [Interval(Real, 0, 1, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "lr_schedule": [StrOptions({"constant", *SCHEDULES})],
+        "lr_scaling": [StrOptions({"none", *SCALINGS})],
+        "sampling": [StrOptions({"shuffle", "replacement"})],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "deformer": [StrOptions({"default"}), callable, None],
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+        "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -227,14 +282,18 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         network_params=None,
         image_shape=None,
         optimizer="adamw",
-        lr=0.005,
+        lr=0.01,
         momentum=0.9,
         weight_decay=0.01,
         lr_schedule="one-cycle",
+        lr_scaling="none",
+        sampling="shuffle",
         batch_size=128,
         max_epochs=20,
         label_smoothing=0.05,
         deformer="default",
+        class_weight=None,
+        warm_start=False,
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -251,10 +310,14 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.lr_schedule = lr_schedule
+        self.lr_scaling = lr_scaling
+        self.sampling = sampling
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.label_smoothing = label_smoothing
         self.deformer = deformer
+        self.class_weight = class_weight
+        self.warm_start = warm_start
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -264,8 +327,8 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)  # the deformer is not validated yet
-    def fit(self, X, y, *, X_val=None, y_val=None):
-        """Train a new network.
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+        """Train a network: a new one, or with `warm_start` the one that there is.
 
         Parameters
         ----------
@@ -275,12 +338,20 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Their class labels.
 
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each sample counts in the loss, relative to the others. Samples of weight zero are
+            left out.
+
         X_val : array-like of shape (n_val, n_features) or (n_val, height, width), default=None
             Validation images: their loss and error are recorded in `history_` after each epoch,
-            and `early_stopping` goes by them.
+            and `early_stopping` goes by them. In a :class:`~sklearn.pipeline.Pipeline` they can be
+            transformed as `X` is, with ``Pipeline(..., transform_input=["X_val"])``.
 
         y_val : array-like of shape (n_val,), default=None
             Their class labels.
+
+        sample_weight_val : array-like of shape (n_val,), default=None
+            What each of them counts in the validation loss and error.
 
         Returns
         -------
@@ -292,28 +363,87 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
         ValueError
             If parameters or data are not valid, or if the loss becomes infinite or NaN.
         """
-        X, y = self._validate_training_data(X, y)
+        continuing = self.warm_start and hasattr(self, "net_")
+        X, y = check_training_images(self, X, y, reset=not continuing)
+        classes = np.unique(y)
+        if continuing and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+        self.classes_ = classes
+        weights = check_weights(sample_weight, X)
+        y = encode(classes, y)
+        _check_two_classes(y, weights)
         random_state = check_random_state(self.random_state)
-        generator = torch.Generator()
-        generator.manual_seed(int(random_state.randint(np.iinfo(np.int32).max)))
-        n_train, split = self._make_split(X, y, X_val, y_val, random_state)
-        # Remembered, since the parameters may change before the net is pickled.
-        self._network = (self.network, copy.deepcopy(self.network_params))
-        net = assemble_net(
-            self,
-            *self._network,
-            generator,
-            train_split=split,
-            callbacks=assemble_callbacks(self, len(batch_slices(n_train, self.batch_size))),
-            device=find_device(self.device),
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        valid = check_validation_set(self, X_val, y_val, sample_weight_val)
+        split = make_split(
+            y,
+            classes,
+            weights,
+            self.class_weight,
+            valid=valid,
+            fraction=self.validation_fraction if self.early_stopping else None,
+            random_state=random_state,
         )
-        with own_randomness(self.network, generator):
-            net.fit(X, y)
-        net.train_split = None  # it refers to the validation set
-        self._keep(net)
-        if net.interrupted_:
-            raise KeyboardInterrupt
-        return self
+        previous = self.net_ if continuing else None
+        net = self._make_net(seed, previous, whole_fit(self, split))
+        return self._train(net, X, y)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Train for one epoch, at the constant learning rate `lr`.
+
+        The network, its optimizer and its random numbers go on from where they are, after `fit`
+        as after `partial_fit`; the first call makes a new network. `lr_schedule` and `max_epochs`
+        are ignored.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
+            The training images.
+
+        y : array-like of shape (n_samples,)
+            Their class labels.
+
+        classes : array-like of shape (n_classes,), default=None
+            The labels of all calls, of which `y` may lack some. To be given on the first call.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each sample counts in the loss, relative to the others. Samples of weight zero are
+            left out.
+
+        Returns
+        -------
+        self : ConvNetClassifier
+            The fitted classifier.
+
+        Raises
+        ------
+        ValueError
+            If parameters or data are not valid, or if the loss becomes infinite or NaN.
+        """
+        if self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight 'balanced' is not supported for partial_fit. In order to use "
+                "'balanced' weights, use compute_class_weight('balanced', classes=classes, y=y) "
+                "and pass them as a dict."
+            )
+        previous = getattr(self, "net_", None)
+        X, y = check_training_images(self, X, y, reset=previous is None)
+        _check_partial_fit_first_call(self, classes)
+        weights = check_weights(sample_weight, X)
+        y = encode(self.classes_, y)
+        split = make_split(y, self.classes_, weights, self.class_weight)
+        random_state = check_random_state(self.random_state)
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        net = self._make_net(seed, previous, single_epoch(self, split))
+        if previous is not None and type(net.optimizer_) is type(previous.optimizer_):
+            net.optimizer_.state.update(previous.optimizer_.state)
+        return self._train(net, X, y)
 
     def predict(self, X):
         """Predict class labels.
@@ -360,95 +490,48 @@ class ConvNetClassifier(ClassifierMixin, BaseEstimator):
             The logarithm of the probability of each class, in the order of `classes_`.
         """
         check_is_fitted(self)
-        scores = self.net_.forward(self._validate_images(X))
+        scores = self.net_.forward(check_images(self, X))
         return log_probabilities(self.net_.module_, scores).numpy()
 
-    def _validate_training_data(self, X, y):
-        """Check X and y and learn from them what is not trained; encode y."""
-        X, given_shape = flatten_images(X)
-        X, y = validate_data(self, X, y)
-        check_classification_targets(y)
-        encoder = LabelEncoder().fit(y)
-        if len(encoder.classes_) < 2:
-            raise ValueError("The number of classes has to be greater than one; got 1 class")
-        self.classes_ = encoder.classes_
-        self.image_shape_ = resolve_image_shape(self.image_shape, given_shape, X.shape[1])
-        self._value_range = value_range(X)
-        return X, encoder.transform(y)
+    def transform(self, X):
+        """Return the last hidden layer of the network.
 
-    def _validate_images(self, X):
-        X, given_shape = flatten_images(X)
-        X = validate_data(self, X, reset=False)
-        name = type(self).__name__
-        if given_shape not in (None, self.image_shape_):
-            raise ValueError(
-                f"X has images of shape {given_shape}, but {name} is expecting images of shape "
-                f"{self.image_shape_} as input."
-            )
-        warn_if_other_range(X, self._value_range, name)
-        return X
+        Only available if the network has a method `features`, as all networks by name have.
 
-    def _make_split(self, X, y, X_val, y_val, random_state):
-        """The number of training samples, and what tells skorch which samples validate."""
-        if X_val is not None or y_val is not None:
-            if y_val is None:
-                raise ValueError("X_val is provided, but y_val was not provided.")
-            if X_val is None:
-                raise ValueError("y_val is provided, but X_val was not provided.")
-            X_val = self._validate_images(X_val)
-            y_val = column_or_1d(y_val, warn=True)
-            check_consistent_length(X_val, y_val)
-            encoder = LabelEncoder().fit(self.classes_)
-            return len(y), split_predefined(X_val, encoder.transform(y_val))
-        if self.early_stopping:
-            train, valid = hold_out(y, self.validation_fraction, random_state)
-            return len(train), split_by_indices(train, valid)
-        return len(y), None
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
+            The images.
 
-    def _keep(self, net):
-        """Set the attributes of a net that has been trained."""
-        epochs = [epoch for epoch in net.history if "dur" in epoch]  # without an interrupted one
-        self.net_ = net
-        self.history_ = [_summary(epoch) for epoch in epochs]
-        self.n_iter_ = len(epochs)
-        self.n_parameters_ = sum(
-            parameter.numel() for parameter in net.module_.parameters() if parameter.requires_grad
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_features_out), dtype float32
+            The values that the output layer gets.
+        """
+        check_is_fitted(self)
+        return self.net_.features(check_images(self, X)).numpy()
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    @property
+    def _n_features_out(self):
+        blank = np.zeros((1, self.n_features_in_), dtype=np.float32)
+        return self.net_.features(blank).shape[1]
+
+
+# What set_output adds to a method it adds when the class is made, so the condition comes after it.
+ConvNetClassifier.transform = available_if(_has_features)(  # type: ignore[method-assign]
+    ConvNetClassifier.transform
+)
+
+
+def _check_two_classes(y, weights) -> None:
+    n_classes = len(np.unique(y if weights is None else y[weights > 0]))
+    if n_classes < 2:
+        raise ValueError(
+            f"The number of classes has to be greater than one; got {n_classes} class"
+            + ("" if weights is None else " after sample_weight trimmed classes with zero weights")
         )
-        if self.early_stopping:
-            self.best_epoch_ = dict(net.callbacks_)["early_stopping"].best_epoch_
-
-    def __getstate__(self):
-        # Plain values only: arrays are in everyone's reach, whatever the device and the version.
-        state = dict(super().__getstate__())
-        if (net := state.pop("net_", None)) is not None:
-            weights = net.module_.state_dict()
-            state["_weights"] = {name: value.numpy(force=True) for name, value in weights.items()}
-            state["_generator_state"] = net.generator.get_state().numpy()
-        return state
-
-    def __setstate__(self, state):
-        state = dict(state)
-        weights = state.pop("_weights", None)
-        generator_state = state.pop("_generator_state", None)
-        super().__setstate__(state)
-        if weights is None:
-            return
-        generator = torch.Generator()
-        net = assemble_net(
-            self,
-            *self._network,
-            generator,
-            train_split=None,
-            callbacks=[],
-            device=find_device_or_cpu(self.device),
-        ).initialize()
-        net.module_.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
-        generator.set_state(torch.tensor(generator_state))
-        self.net_ = net
-
-
-def _summary(epoch: dict) -> dict:
-    """What `history_` has of an epoch of skorch's history."""
-    keys = ["train_loss", "train_error", "valid_loss", "valid_error", "lr"]
-    values = {key: float(epoch[key]) for key in keys if key in epoch}
-    return {"epoch": epoch["epoch"], **values, "duration": epoch["dur"]}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from skorch.callbacks import LRScheduler
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
-from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
 
 
-def one_cycle(optimizer: Optimizer, total_steps: int, last_epoch: int = -1) -> TorchScheduler:
+def one_cycle(optimizer: Optimizer, total_steps: int, last_epoch: int) -> OneCycleLR:
     """Rise from 1/25 of each group's rate to the rate itself, then fall to almost zero.
 
     References
@@ -21,7 +20,7 @@ def one_cycle(optimizer: Optimizer, total_steps: int, last_epoch: int = -1) -> T
     return OneCycleLR(optimizer, highest, total_steps, cycle_momentum=False, last_epoch=last_epoch)
 
 
-def cosine(optimizer: Optimizer, total_steps: int, last_epoch: int = -1) -> TorchScheduler:
+def cosine(optimizer: Optimizer, total_steps: int, last_epoch: int) -> CosineAnnealingLR:
     """Fall from each group's rate to zero along half a wave of the cosine.
 
     References
@@ -40,6 +39,10 @@ def schedule_callback(name: str, total_steps: int) -> list[tuple[str, LRSchedule
     if name == "constant":
         return []
     scheduler = LRScheduler(
-        SCHEDULES[name], total_steps=total_steps, step_every="batch", event_name=None
+        SCHEDULES[name],
+        total_steps=total_steps,
+        step_every="batch",
+        event_name=None,
+        last_epoch=-1,  # it starts anew in each fit, also where a warm start continues a history
     )
     return [("lr_schedule", scheduler)]

@@ -9,16 +9,16 @@ batches.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import torch
-from sklearn.utils import gen_batches
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
-from torch.utils.data import Subset
+from torch.nn import functional
+
+from ._batches import Batches
 
 #: How many images to look at at once where no gradient is needed.
 INFERENCE_BATCH_SIZE = 1024
@@ -33,55 +33,6 @@ class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
     """
 
 
-def batch_slices(n_samples: int, batch_size: int) -> list[slice]:
-    """Cut samples into batches.
-
-    A single sample that is left over joins the batch before it, since batch normalization can
-    learn nothing from one value.
-    """
-    return list(gen_batches(n_samples, batch_size, min_batch_size=min(2, batch_size)))
-
-
-class Batches:
-    """The images of a data set in batches, each one index into the array that holds them all.
-
-    Parameters
-    ----------
-    dataset : skorch.dataset.Dataset or torch.utils.data.Subset of one
-        Its `X` is of shape (n_samples, height * width), its `y` may be None.
-
-    image_shape : tuple of int (height, width)
-        Shape of the images.
-
-    batch_size : int
-        Number of images in a batch.
-
-    shuffle : torch.Generator, default=None
-        Where a new order is drawn from in each pass; None: the order of the data set.
-    """
-
-    def __init__(self, dataset, image_shape, batch_size, *, shuffle=None):
-        self.data, self.rows = dataset, np.arange(len(dataset))
-        if isinstance(dataset, Subset):
-            self.data, self.rows = dataset.dataset, np.asarray(dataset.indices)
-        self.image_shape = image_shape
-        self.shuffle = shuffle
-        self.slices = batch_slices(len(self.rows), batch_size)
-
-    def __len__(self) -> int:
-        return len(self.slices)
-
-    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
-        rows, X, y = self.rows, self.data.X, self.data.y
-        if self.shuffle is not None:
-            rows = rows[torch.randperm(len(rows), generator=self.shuffle).numpy()]
-        for batch in self.slices:
-            # The copy of a few rows may be written to, even where X is read-only or on disk.
-            images = torch.from_numpy(np.asarray(X[rows[batch]], dtype=np.float32))
-            images = images.view(-1, 1, *self.image_shape)
-            yield images, None if y is None else torch.as_tensor(y[rows[batch]])
-
-
 class Trainer(NeuralNetClassifier):
     """A skorch net whose data are images, each a row of pixels in one array.
 
@@ -94,7 +45,10 @@ class Trainer(NeuralNetClassifier):
         Shape of the images.
 
     generator : torch.Generator
-        Where order and deformation are drawn from.
+        Where samples and deformation are drawn from.
+
+    sampling : {"shuffle", "replacement"}
+        Whether each epoch has all samples in a random order, or as many drawn independently.
 
     deformer : callable or None
         ``deformer(images, generator)`` deforms the images of a batch in training.
@@ -102,11 +56,25 @@ class Trainer(NeuralNetClassifier):
     label_smoothing : float
         Of the cross-entropy, where the network has no loss of its own.
 
+    lr_factors : dict of str to float
+        What to multiply the learning rate by, for parameters by name; one for all others.
+
     **options
         As of `skorch.NeuralNetClassifier`.
     """
 
-    def __init__(self, module, *, image_shape, generator, deformer, label_smoothing, **options):
+    def __init__(
+        self,
+        module,
+        *,
+        image_shape,
+        generator,
+        sampling,
+        deformer,
+        label_smoothing,
+        lr_factors,
+        **options,
+    ):
         super().__init__(
             module,
             criterion=nn.CrossEntropyLoss,
@@ -116,8 +84,10 @@ class Trainer(NeuralNetClassifier):
         )
         self.image_shape = image_shape
         self.generator = generator
+        self.sampling = sampling
         self.deformer = deformer
         self.label_smoothing = label_smoothing
+        self.lr_factors = lr_factors
 
     @property
     def _default_callbacks(self):
@@ -140,6 +110,21 @@ class Trainer(NeuralNetClassifier):
             for event in _BATCH_EVENTS
         }
         return self
+
+    def get_params_for_optimizer(self, prefix, named_parameters):
+        _, options = super().get_params_for_optimizer(prefix, [])
+        groups: dict[float, list] = {}
+        for name, parameter in named_parameters:
+            groups.setdefault(self.lr_factors.get(name, 1.0), []).append(parameter)
+        lr = options["lr"]
+        return (
+            [
+                {"params": parameters, "lr": lr * factor, "lr_factor": factor}
+                for factor, parameters in groups.items()
+            ],
+        ), options
+
+    # The loop over the batches of an epoch
 
     def notify(self, method_name, **cb_kwargs):
         try:
@@ -166,13 +151,14 @@ class Trainer(NeuralNetClassifier):
             return
         epoch = self.history[-1]
         if training:
-            epoch["lr"] = self.optimizer_.param_groups[0]["lr"]
+            group = self.optimizer_.param_groups[0]
+            epoch["lr"] = group["lr"] / group["lr_factor"]
         scores, targets = [], []
-        for batch in iterator:
+        for batch, weights in iterator:
             record: dict = {}
             epoch["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
+            step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
             if training and not math.isfinite(loss):
                 raise ValueError(
@@ -181,42 +167,79 @@ class Trainer(NeuralNetClassifier):
                 )
             record[prefix + "_batch_size"] = len(batch[0])
             scores.append(step["y_pred"].detach())
-            targets.append(batch[1])
+            targets.append((batch[1], weights))
             self.notify("on_batch_end", batch=batch, training=training, **step)
         epoch[prefix + "_batch_count"] = len(scores)
-        wrong = torch.cat(scores).argmax(1).cpu() != torch.cat(targets)
-        epoch[prefix + "_error"] = wrong.float().mean().item()
+        epoch[prefix + "_error"] = _error(scores, targets)
 
     def get_iterator(self, dataset, training=False):
         if training:
-            return Batches(dataset, self.image_shape, self.batch_size, shuffle=self.generator)
+            return Batches(dataset, self.image_shape, self.batch_size, sample=self._sample)
         return Batches(dataset, self.image_shape, INFERENCE_BATCH_SIZE)
 
-    def forward_iter(self, X, training=False, device="cpu"):
-        for images, _ in self.get_iterator(self.get_dataset(X)):
-            self._set_training(training)
-            with torch.inference_mode(not training):
-                scores = self.infer(images).to(device)
-            yield scores
+    def _sample(self, n_samples):
+        if self.sampling == "shuffle":
+            return torch.randperm(n_samples, generator=self.generator).numpy()
+        return torch.randint(n_samples, (n_samples,), generator=self.generator).numpy()
 
-    def train_step_single(self, batch, **fit_params):
+    # One batch
+
+    def train_step_single(self, batch, weights=None, **fit_params):
         images, targets = batch
+        self._set_training(True)
         if self.deformer is not None:
             images = self.deformer(images, self.generator)
-        return super().train_step_single((images, targets), **fit_params)
+        scores = self.infer(images)
+        loss = self.get_loss(scores, targets, weights=weights)
+        loss.backward()
+        return {"loss": loss, "y_pred": scores}
+
+    def validation_step(self, batch, weights=None, **fit_params):
+        self._set_training(False)
+        with torch.no_grad():
+            scores = self.infer(batch[0])
+            loss = self.get_loss(scores, batch[1], weights=weights)
+        return {"loss": loss, "y_pred": scores}
 
     def infer(self, x, **fit_params):
         return self.module_(x.to(self.device), **fit_params)
 
-    def get_loss(self, y_pred, y_true, X=None, training=False):
+    def get_loss(self, y_pred, y_true, X=None, training=False, weights=None):
         y_true = y_true.to(self.device)
-        if self.own_loss_ is None:
+        if weights is None and self.own_loss_ is None:
             return self.criterion_(y_pred, y_true)
-        return self.own_loss_(y_pred, y_true).mean()
+        if self.own_loss_ is None:
+            losses = functional.cross_entropy(
+                y_pred, y_true, label_smoothing=self.label_smoothing, reduction="none"
+            )
+        else:
+            losses = self.own_loss_(y_pred, y_true)
+        return (losses if weights is None else losses * weights.to(self.device)).mean()
 
     def _set_training(self, training=True):
         if self.module_.training != training:
             super()._set_training(training)
+
+    # Inference
+
+    def forward_iter(self, X, training=False, device="cpu"):
+        return self._map(self.infer, X, training, device)
+
+    def features(self, X) -> torch.Tensor:
+        """The last hidden layer on images X: (n_samples, n_features)."""
+
+        def features(images):
+            return self.module_.features(images.to(self.device)).flatten(1)
+
+        return torch.cat(list(self._map(features, X)))
+
+    def _map(self, function, X, training=False, device="cpu"):
+        """Yield what a function makes of each batch of images."""
+        for (images, _), _ in self.get_iterator(self.get_dataset(X)):
+            self._set_training(training)
+            with torch.inference_mode(not training):
+                values = function(images).to(device)
+            yield values
 
 
 def log_probabilities(module: nn.Module, scores: torch.Tensor) -> torch.Tensor:
@@ -226,6 +249,13 @@ def log_probabilities(module: nn.Module, scores: torch.Tensor) -> torch.Tensor:
 
 def _probabilities(module, scores):
     return log_probabilities(module, scores).exp()
+
+
+def _error(scores: list, targets: list) -> float:
+    """The weighted share of samples whose highest score is not that of the target."""
+    wrong = torch.cat(scores).argmax(1).cpu() != torch.cat([target for target, _ in targets])
+    weights = [weight for _, weight in targets if weight is not None]
+    return float(np.average(wrong.numpy(), weights=torch.cat(weights) if weights else None))
 
 
 def _hears(callback, event: str) -> bool:

@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, on each network by name."""
+"""scikit-learn's own checks, on the default network and the smallest."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -8,7 +8,16 @@ from sklearn_usps import ConvNetClassifier
 # Two features are an image of one row, which is told each time.
 pytestmark = pytest.mark.filterwarnings("ignore:X has .* features, which is no square:UserWarning")
 
+EXPECTED_FAILURES = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "A sample of weight two and a sample that is there twice are drawn into other batches."
+    )
+}
 
-@parametrize_with_checks([ConvNetClassifier(), ConvNetClassifier(network="torch7")])
+
+@parametrize_with_checks(
+    [ConvNetClassifier(), ConvNetClassifier(network="torch7", lr=0.05)],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+)
 def test_scikit_learn_compatible(estimator, check):
     check(estimator)

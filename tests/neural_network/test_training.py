@@ -100,7 +100,7 @@ def test_a_validation_set_without_early_stopping_changes_nothing_else(bars):
         ({"y_val": "y"}, "y_val is provided, but X_val was not provided."),
         ({"X_val": "X", "y_val": "short"}, "inconsistent numbers of samples"),
         ({"X_val": "narrow", "y_val": "y"}, "X has 100 features, but ConvNetClassifier"),
-        ({"X_val": "X", "y_val": "unseen"}, "previously unseen labels"),
+        ({"X_val": "X", "y_val": "unseen"}, "`y_val` has classes not in `self.classes_`"),
     ],
 )
 def test_a_wrong_validation_set_is_refused(arguments, message, bars):

@@ -1,0 +1,122 @@
+"""What an estimator does with its net: make it, train it, keep it in plain values."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from skorch.history import History
+
+from ._assembly import assemble_net, find_device, find_device_or_cpu
+from ._networks import build_network, own_randomness
+from ._trainer import Trainer
+
+
+class BaseConvNet(BaseEstimator):
+    """An estimator that trains a skorch net in `net_`.
+
+    In its state `net_` is arrays and plain values, so that pickle, joblib, copy and skops need to
+    know nothing of torch, and a model may be loaded without the device that it was trained on.
+    """
+
+    classes_: np.ndarray
+
+    def _make_net(self, seed, previous, options):
+        """A net around a new network or that of a previous net, which is then trained further."""
+        if previous is None:
+            generator = torch.Generator().manual_seed(seed)
+            # Remembered, since the parameters may change before the net is pickled.
+            self._network = (self.network, copy.deepcopy(self.network_params))
+            module = self._build_network(generator)
+        else:
+            generator, module = previous.generator, previous.module_
+        net = assemble_net(self, module, generator, device=find_device(self.device), **options)
+        if previous is not None:
+            net.history = previous.history
+        return net
+
+    def _build_network(self, generator):
+        network, params = self._network
+        return build_network(network, params, self.image_shape_, len(self.classes_), generator)
+
+    def _train(self, net, X, y):
+        """Train the net and set the attributes of the epochs that were completed."""
+        with own_randomness(self._network[0], net.generator):
+            net.partial_fit(X, y)
+        net.train_split = None  # it refers to the validation set
+        if net.history and "dur" not in net.history[-1]:  # interrupted
+            del net.history[-1]
+        self.net_ = net
+        self.history_ = [_summary(epoch) for epoch in net.history]
+        self.n_iter_ = len(self.history_)
+        parameters = net.module_.parameters()
+        self.n_parameters_ = sum(p.numel() for p in parameters if p.requires_grad)
+        if stop := dict(net.callbacks_).get("early_stopping"):
+            self.best_epoch_ = stop.best_epoch_
+        elif hasattr(self, "best_epoch_"):
+            del self.best_epoch_
+        if net.interrupted_:
+            raise KeyboardInterrupt
+        return self
+
+    def __getstate__(self):
+        state = dict(super().__getstate__())
+        if (net := state.pop("net_", None)) is not None:
+            state["_net_state"] = {
+                "weights": _arrays(net.module_.state_dict()),
+                "optimizer": type(net.optimizer_).__name__,
+                "optimizer_state": {
+                    name: _arrays(net.optimizer_.state[parameter])
+                    for name, parameter in net.module_.named_parameters()
+                    if parameter in net.optimizer_.state
+                },
+                "generator": net.generator.get_state().numpy(),
+            }
+        return state
+
+    def __setstate__(self, state):
+        state = dict(state)
+        net_state = state.pop("_net_state", None)
+        super().__setstate__(state)
+        if net_state is not None:
+            self.net_ = self._restore(net_state)
+
+    def _restore(self, net_state) -> Trainer:
+        generator = torch.Generator()
+        module = self._build_network(generator)
+        module.load_state_dict(_tensors(net_state["weights"]))
+        net = assemble_net(self, module, generator, device=find_device_or_cpu(self.device))
+        if type(net.optimizer_).__name__ == net_state["optimizer"]:
+            _load_optimizer_state(net, net_state["optimizer_state"])
+        net.history = History(
+            {**row, "dur": row["duration"], "batches": []} for row in self.history_
+        )
+        generator.set_state(torch.tensor(net_state["generator"]))
+        return net
+
+
+def _load_optimizer_state(net: Trainer, arrays: dict[str, dict]) -> None:
+    names = {parameter: name for name, parameter in net.module_.named_parameters()}
+    parameters = [p for group in net.optimizer_.param_groups for p in group["params"]]
+    state = {i: _tensors(arrays[names[p]]) for i, p in enumerate(parameters) if names[p] in arrays}
+    # This puts each tensor where the optimizer wants it.
+    net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": state})
+
+
+def _arrays(tensors: dict) -> dict[str, np.ndarray]:
+    return {
+        name: value.numpy(force=True) for name, value in tensors.items() if torch.is_tensor(value)
+    }
+
+
+def _tensors(arrays: dict) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(value) for name, value in arrays.items()}
+
+
+def _summary(epoch: dict) -> dict:
+    """What `history_` has of an epoch of skorch's history."""
+    keys = ["train_loss", "train_error", "valid_loss", "valid_error", "lr"]
+    values = {key: float(epoch[key]) for key in keys if key in epoch}
+    return {"epoch": epoch["epoch"], **values, "duration": epoch["dur"]}

@@ -1,0 +1,101 @@
+"""A learning rate for each layer, from the number of its connections."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+
+class LayerSize(NamedTuple):
+    """How a layer's units are connected."""
+
+    #: Inputs of each unit, without its bias.
+    n_inputs: float
+    #: Connections of an image that share a weight.
+    n_sharing: int
+
+
+def layer_sizes(network: nn.Module, image_shape: tuple[int, int]) -> dict[str, LayerSize]:
+    """The sizes of the layers of weighted sums, by the names of the modules that hold the weights.
+
+    A module may tell them by attributes `fan_in` and `n_sharing`. Else its inputs are counted in
+    `weight[0]`, and what shares a weight are the positions in a plane of its output.
+    """
+    sizes: dict[str, LayerSize] = {}
+
+    def watch(name, module):
+        weight = getattr(module, "weight", None)
+        n_inputs = getattr(module, "fan_in", None)
+        if n_inputs is None and isinstance(weight, nn.Parameter) and weight.ndim >= 2:
+            n_inputs = weight[0].numel()
+        if n_inputs is None:  # no weighted sum, such as batch normalization
+            return None
+        if hasattr(module, "n_sharing"):
+            sizes[name] = LayerSize(n_inputs, module.n_sharing)
+            return None
+
+        def record(module, inputs, output):
+            sizes[name] = LayerSize(n_inputs, output.shape[2:].numel())
+
+        return module.register_forward_hook(record)
+
+    hooks = [watch(name, module) for name, module in network.named_modules()]
+    training = network.training
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, 1, *image_shape))
+    finally:
+        network.train(training)
+        for hook in hooks:
+            if hook is not None:
+                hook.remove()
+    return sizes
+
+
+def fan_in(size: LayerSize) -> float:
+    """The rate divided by the number of inputs.
+
+    References
+    ----------
+    .. [1] D. C. Plaut and G. E. Hinton, "Learning sets of filters using back-propagation", Computer
+       Speech and Language 2(1):35-61, 1987.
+    .. [2] R. Collobert, J. Weston, L. Bottou, M. Karlen, K. Kavukcuoglu and P. Kuksa, "Natural
+       Language Processing (Almost) from Scratch", JMLR 12:2493-2537, 2011, section 3.4.
+    """
+    return 1 / size.n_inputs
+
+
+def efficient_backprop(size: LayerSize) -> float:
+    """The rate times √inputs; for shared weights, times √connections that share a weight.
+
+    References
+    ----------
+    .. [1] Y. LeCun, L. Bottou, G. B. Orr and K.-R. Müller, "Efficient BackProp", in Neural
+       Networks: Tricks of the Trade, Springer, 1998, section 4.7.
+    """
+    return math.sqrt(size.n_sharing if size.n_sharing > 1 else size.n_inputs)
+
+
+SCALINGS = {"fan-in": fan_in, "efficient-backprop": efficient_backprop}
+
+
+def rate_factors(
+    scaling: str, network: nn.Module, image_shape: tuple[int, int]
+) -> dict[str, float]:
+    """What to multiply the learning rate by, for each parameter of a layer of weighted sums.
+
+    The geometric mean over these layers is one, so that the rate keeps its meaning.
+    """
+    if scaling == "none":
+        return {}
+    sizes = layer_sizes(network, image_shape)
+    factors = {name: SCALINGS[scaling](size) for name, size in sizes.items()}
+    mean = math.exp(sum(map(math.log, factors.values())) / max(len(factors), 1))
+    return {
+        f"{name}.{parameter}" if name else parameter: factor / mean
+        for name, factor in factors.items()
+        for parameter, _ in network.get_submodule(name).named_parameters(recurse=False)
+    }

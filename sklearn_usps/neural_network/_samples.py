@@ -1,0 +1,125 @@
+"""Which samples train, which validate, and what each of them counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_sample_weight
+from skorch.dataset import Dataset
+from torch.utils.data import Subset
+
+
+class Part(Subset):
+    """Some samples of a data set, and what each of them counts.
+
+    Parameters
+    ----------
+    dataset : skorch.dataset.Dataset
+        The data set, which is not copied.
+
+    rows : ndarray of shape (n_part,), dtype int64
+        The samples.
+
+    weights : ndarray of shape (n_part,) or None
+        Their weights, positive. `weights` of the part have a mean of one, or are None where all are
+        equal.
+    """
+
+    def __init__(self, dataset: Dataset, rows: np.ndarray, weights: np.ndarray | None):
+        super().__init__(dataset, rows)
+        if weights is None or weights.min() == weights.max():
+            self.weights = None
+        else:
+            self.weights = (weights / weights.mean()).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Split:
+    """What tells skorch, as its `train_split`, which samples train and which validate."""
+
+    train_rows: np.ndarray
+    train_weights: np.ndarray | None
+    valid_rows: np.ndarray | None = None
+    valid_weights: np.ndarray | None = None
+    #: The data set of the rows that validate; None: that of the training samples.
+    valid_data: Dataset | None = None
+
+    def __call__(self, dataset: Dataset, y=None) -> tuple[Part, Part | None]:
+        train = Part(dataset, self.train_rows, self.train_weights)
+        if self.valid_rows is None:
+            return train, None
+        valid_data = dataset if self.valid_data is None else self.valid_data
+        return train, Part(valid_data, self.valid_rows, self.valid_weights)
+
+
+def make_split(
+    y: np.ndarray,
+    classes: np.ndarray,
+    sample_weight: np.ndarray | None,
+    class_weight,
+    *,
+    valid: tuple | None = None,
+    fraction: float | None = None,
+    random_state=None,
+) -> Split:
+    """Train on all samples and validate on others, or on a fraction of each class, or not at all.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,), dtype int64
+        Indices of the labels in `classes`.
+
+    classes : ndarray of shape (n_classes,)
+        The labels.
+
+    sample_weight : ndarray of shape (n_samples,) or None
+        What each sample counts, both in training and if it is held out.
+
+    class_weight : dict, "balanced" or None
+        What samples of each class count in training.
+
+    valid : tuple or None
+        Images, indices of labels and weights (or None) of the samples to validate on.
+
+    fraction : float or None
+        Share of the samples to hold out without `valid`.
+
+    random_state : RandomState or None
+        Draws them.
+    """
+    rows, weights = _weigh(classes[y], sample_weight, class_weight)
+    if valid is not None:
+        X_val, y_val, weights_val = valid
+        return Split(rows, weights, *_weigh(y_val, weights_val, None), Dataset(X_val, y_val))
+    if fraction is None:
+        return Split(rows, weights)
+    train, held_out = train_test_split(
+        np.arange(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state
+    )
+    return Split(
+        rows[train],
+        None if weights is None else weights[train],
+        rows[held_out],
+        None if sample_weight is None else sample_weight[rows[held_out]],
+    )
+
+
+def _weigh(
+    labels: np.ndarray, sample_weight: np.ndarray | None, class_weight
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """The samples that count, and the product of both weights of each of them.
+
+    A sample of weight zero is left out, so that it changes nothing, as if it were not there.
+    """
+    rows = np.arange(len(labels))
+    if sample_weight is not None:
+        rows = np.flatnonzero(sample_weight)
+        sample_weight = sample_weight[rows]
+    if class_weight is None:
+        return rows, sample_weight
+    weights = compute_sample_weight(class_weight, labels[rows])
+    if sample_weight is not None:
+        weights = weights * sample_weight
+    return rows[weights > 0], weights[weights > 0]

@@ -1,0 +1,100 @@
+"""Checks of images, labels and weights, with what fit learns from them before it trains."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, validate_data
+
+from sklearn_usps.preprocessing._image_shape import flatten_images, resolve_image_shape
+
+
+def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Check X and y, and set `image_shape_`, or if not `reset` check that X has it."""
+    X, given_shape = flatten_images(X)
+    X, y = validate_data(classifier, X, y, reset=reset)
+    check_classification_targets(y)
+    low, high = _value_range(X)
+    if reset:
+        shape = resolve_image_shape(classifier.image_shape, given_shape, X.shape[1])
+        classifier.image_shape_ = shape
+    else:
+        _check_shape(classifier, given_shape)
+        low, high = min(low, classifier._value_range[0]), max(high, classifier._value_range[1])
+    classifier._value_range = (low, high)
+    return X, y
+
+
+def check_images(classifier, X) -> np.ndarray:
+    """Check images for a fitted classifier; warn where their values are far from those of fit."""
+    X, given_shape = flatten_images(X)
+    X = validate_data(classifier, X, reset=False)
+    _check_shape(classifier, given_shape)
+    low, high = _value_range(X)
+    fitted_low, fitted_high = classifier._value_range
+    span = fitted_high - fitted_low
+    if span > 0 and (low < fitted_low - span or high > fitted_high + span):
+        warnings.warn(
+            f"X has values in [{low:g}, {high:g}], but {type(classifier).__name__} was fitted on "
+            f"values in [{fitted_low:g}, {fitted_high:g}]: scale X as in fit.",
+            UserWarning,
+            stacklevel=4,
+        )
+    return X
+
+
+def _value_range(X: np.ndarray) -> tuple[float, float]:
+    """Smallest and largest value, after a check that networks can take them: they are 32-bit."""
+    low, high = float(X.min()), float(X.max())
+    if max(-low, high) > float(np.finfo(np.float32).max):
+        raise ValueError("Input X contains infinity or a value too large for dtype('float32').")
+    return low, high
+
+
+def _check_shape(classifier, given_shape) -> None:
+    if given_shape not in (None, classifier.image_shape_):
+        raise ValueError(
+            f"X has images of shape {given_shape}, but {type(classifier).__name__} is expecting "
+            f"images of shape {classifier.image_shape_} as input."
+        )
+
+
+def check_validation_set(
+    classifier, X_val, y_val, sample_weight_val
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
+    """Check a validation set and encode its labels; None if there is none."""
+    if X_val is None and y_val is None:
+        if sample_weight_val is not None:
+            raise ValueError("sample_weight_val is provided, but X_val was not provided.")
+        return None
+    if y_val is None:
+        raise ValueError("X_val is provided, but y_val was not provided.")
+    if X_val is None:
+        raise ValueError("y_val is provided, but X_val was not provided.")
+    X_val = check_images(classifier, X_val)
+    y_val = encode(classifier.classes_, column_or_1d(y_val, warn=True), "y_val")
+    check_consistent_length(X_val, y_val)
+    return X_val, y_val, check_weights(sample_weight_val, X_val)
+
+
+def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
+    """Check sample weights, of which none is negative and not all are zero."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def encode(classes: np.ndarray, y: np.ndarray, name: str = "y") -> np.ndarray:
+    """The index of each label in `classes`, which are sorted."""
+    if len(np.setdiff1d(y, classes)):
+        raise ValueError(
+            f"`{name}` has classes not in `self.classes_`. `self.classes_` has {classes}. "
+            f"'{name}' has {np.unique(y)}."
+        )
+    return np.searchsorted(classes, y)
