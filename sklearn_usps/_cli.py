@@ -16,8 +16,8 @@ MODEL, WRONG_EXAMPLES = "model.skops", "wrong-examples.png"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the process's exit status."""
-    # Read by torch when it is first imported. Threads that wait actively for each other are 3 to 40
-    # times slower as soon as another program wants the same processors.
+    # Read by torch when it is first imported. Threads that wait actively for each other were
+    # 25 times slower beside another program that kept the same two processors busy.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in OWN_OPTIONS):
