@@ -2,8 +2,8 @@
 
 Run: python benchmarks/bench_fetch.py [RUNS]
 
-Prints medians over RUNS (default 11) interleaved runs, in milliseconds. Versions whose files are not
-in scikit-learn's data folder are left out.
+Prints medians over RUNS (default 11) interleaved runs, in milliseconds. Versions whose files are
+not in scikit-learn's data folder are left out.
 """
 
 import gzip
@@ -49,7 +49,8 @@ def milliseconds(function, **options):
 
 
 def main(runs=11):
-    print(f"{'version':8} {'subset':6} {'fetch_usps':>12} {'bare parser':>12}   (median ms of {runs})")
+    print(f"Median milliseconds of {runs} runs")
+    print(f"{'version':8} {'subset':6} {'fetch_usps':>12} {'bare parser':>12}")
     for (version, subset), parse in ALTERNATIVES.items():
         options = {"version": version, "subset": subset, "return_X_y": True}
         try:
