@@ -14,13 +14,20 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.extlinks",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated/usps.rst"]  # the latter is included in a page
 default_role = "literal"
 autosummary_generate = True
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 autodoc_typehints = "none"
+extlinks = {
+    "arxiv": ("https://arxiv.org/abs/%s", "arXiv:%s"),
+    "doi": ("https://doi.org/%s", "doi:%s"),
+}
+# Docstrings inherited from scikit-learn refer to its glossary and user guide.
+suppress_warnings = ["ref.ref", "ref.term"]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-usps"
