@@ -33,8 +33,10 @@ class Unsavable:
     def __call__(self, images, generator):
         return images
 
-    def __reduce__(self):
+    def __getstate__(self):
         raise RuntimeError("can't be saved")
+
+    __reduce__ = __getstate__
 
 
 @pytest.fixture
