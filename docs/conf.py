@@ -16,7 +16,8 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
 ]
-exclude_patterns = ["_build", "generated/usps.rst"]  # the latter is included in a page
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "_templates", "generated/usps.rst"]  # the latter is included in a page
 default_role = "literal"
 autosummary_generate = True
 numpydoc_show_class_members = False
