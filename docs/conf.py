@@ -17,7 +17,11 @@ extensions = [
     "sphinx.ext.extlinks",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "_templates", "generated/usps.rst"]  # the latter is included in a page
+exclude_patterns = [
+    "_build",
+    "_templates",
+    "generated/usps.rst",
+]  # the latter is included in a page
 default_role = "literal"
 autosummary_generate = True
 numpydoc_show_class_members = False

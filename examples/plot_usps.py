@@ -36,7 +36,7 @@ plt.title("USPS digits, version roweis: the first 20 of each digit")
 # The network
 # -----------
 # A pipeline like any other. A part of the training images is held out, and the weights of the
-# epoch that errs least on it are kept.
+# epoch with the smallest loss on it are kept.
 
 model = make_pipeline(ImageNormalizer(), ConvNetClassifier(early_stopping=True, random_state=0))
 model.fit(train.data, train.target)

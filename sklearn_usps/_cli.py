@@ -79,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=OUTPUT / MODEL,
         metavar="FILE",
-        help="a saved model (default: %(default)s)",
+        help="a saved model, trained on the version roweis or luacnn: pictures are brought into "
+        "their form (default: %(default)s)",
     )
     predict.set_defaults(run=_predict)
     return parser
@@ -110,7 +111,7 @@ def _train(options: argparse.Namespace) -> int:
         network=options.network,
         early_stopping=True,
         random_state=options.seed,
-        verbose=2 if sys.stderr.isatty() else 1,
+        verbose=2,
     )
     if options.epochs is not None:
         classifier.set_params(max_epochs=options.epochs)
@@ -149,36 +150,42 @@ def _draw_wrong_examples(model, test, path: Path) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from sklearn.datasets import get_data_home
-
     from . import fetch_usps
+    from .datasets._usps import cache_folder
 
     usps = fetch_usps(version=options.data)
     n_test = len(usps.test_indices)
     print(
         f"USPS digits, version {options.data}: {len(usps.data) - n_test:,} training images and "
-        f"{n_test:,} test images of 16 × 16 pixels, in {Path(get_data_home(), 'usps')}"
+        f"{n_test:,} test images of 16 x 16 pixels"
     )
+    folder = cache_folder()
+    if folder is not None and folder.exists():
+        print(f"Files: {folder}")
     return 0
 
 
 def _predict(options: argparse.Namespace) -> int:
     from . import load_model, prepare_image
+    from .preprocessing._image_shape import fitted_image_shape
 
     if not options.model.exists():
         raise OSError(f"there is no model {options.model}: run `sklearn-usps train` first")
     model = load_model(options.model)
+    if not hasattr(model, "predict_proba"):
+        raise ValueError(f"the model {options.model} gives no probabilities (predict_proba)")
+    image_shape = fitted_image_shape(model) or (16, 16)
     width = max(len(path) for path in [*options.images, "Image"])
     print(f"{'Image':{width}} Digit Probability")
     status = 0
     for path in options.images:
         try:
-            image = prepare_image(path)
+            image = prepare_image(path, image_shape=image_shape)
         except (OSError, ValueError) as error:  # the other pictures may be fine
             print(f"sklearn-usps: {path}: {error}", file=sys.stderr)
             status = 1
             continue
         (probabilities,) = model.predict_proba(image.reshape(1, -1))
-        digit = model.classes_[probabilities.argmax()]
-        print(f"{path:{width}} {digit:5d} {probabilities.max():11.3f}")
+        digit = str(model.classes_[probabilities.argmax()])
+        print(f"{path:{width}} {digit:>5} {probabilities.max():11.3f}")
     return status

@@ -1,6 +1,7 @@
 """Writing a file so that no reader ever sees half of it."""
 
 import os
+import uuid
 from pathlib import Path
 
 
@@ -11,8 +12,8 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     anything fails, the temporary file is removed and the error goes on to the caller.
     """
     path = Path(path)
-    # The process number keeps two writers of one path out of each other's temporary file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # A name of its own keeps two writers of one path out of each other's temporary file.
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         temporary.write_bytes(content)
         temporary.replace(path)
@@ -24,4 +25,4 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 def remove_leftovers(path: Path) -> None:
     """Remove what writers of `path` left that were killed; the caller holds a lock on it."""
     for leftover in path.parent.glob(f".{path.name}.*.part"):
-        leftover.unlink()
+        leftover.unlink(missing_ok=True)

@@ -5,7 +5,6 @@ import warnings
 from pathlib import Path
 from typing import IO
 
-import numpy as np
 from PIL import Image
 
 #: Raster formats only: Pillow's openers of PostScript and the like run other programs.
@@ -71,10 +70,3 @@ def _too_large(name: str) -> str:
         f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}. Raise "
         "this limit if you trust the picture."
     )
-
-
-def check_two_sizes(sizes, name: str, meaning: str) -> tuple[int, int]:
-    """Return the two positive integers that the parameter `name` must have."""
-    if len(sizes) == 2 and all(isinstance(size, (int, np.integer)) and size >= 1 for size in sizes):
-        return int(sizes[0]), int(sizes[1])
-    raise ValueError(f"{name} must be two positive integers {meaning}. Got {sizes!r} instead.")

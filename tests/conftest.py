@@ -28,13 +28,13 @@ def data_home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fetch(data_home):
-    """fetch_usps on files given by hand; where one is missing, the test is skipped."""
+    """fetch_usps on files given by hand or downloaded; where that fails, the test is skipped."""
 
     def fetch(**options):
         try:
-            return fetch_usps(data_home=data_home, download_if_missing=False, **options)
+            return fetch_usps(data_home=data_home, n_retries=0, **options)
         except OSError as error:
-            pytest.skip(f"original files not in SKLEARN_USPS_ORIGINALS: {error}")
+            pytest.skip(f"not in SKLEARN_USPS_ORIGINALS, and {error}")
 
     return fetch
 

@@ -7,8 +7,10 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from sklearn.datasets import load_digits
+from sklearn.pipeline import make_pipeline
 
-from sklearn_usps import fetch_usps, load_model
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, fetch_usps, load_model, save_model
 from sklearn_usps._cli import main
 
 pytestmark = pytest.mark.real_data
@@ -90,13 +92,27 @@ def test_picture_that_cannot_be_read_does_not_hide_the_others(trained, tmp_path,
     ]
 
 
+def test_predict_with_a_model_of_other_pictures_and_labels(tmp_path, capsys):
+    """Labels that are words, images of another shape: any classifier that was saved."""
+    X, y = load_digits(n_class=2, return_X_y=True)
+    classifier = ConvNetClassifier(network="torch7", max_epochs=5, random_state=0)
+    model = make_pipeline(ImageNormalizer(), classifier)
+    save_model(model.fit(X / 16, np.array(["zero", "one"])[y]), tmp_path / "model.skops")
+    picture = Image.new("L", (60, 80), 255)
+    ImageDraw.Draw(picture).ellipse((10, 10, 50, 70), outline=0, width=8)
+    picture.save(tmp_path / "zero.png")
+    arguments = [str(tmp_path / "zero.png"), "--model", str(tmp_path / "model.skops")]
+    assert main(["predict", *arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[1] == "zero"
+
+
 def test_fetch_says_what_and_where(roweis, capsys):
     from sklearn.datasets import get_data_home
 
     assert main(["fetch"]) == 0
     output = capsys.readouterr().out
     assert "version roweis: 10,000 training images and 1,000 test images" in output
-    assert get_data_home() in output
+    assert f"Files: {get_data_home()}" in output
 
 
 def test_predict_without_a_model_says_what_to_do(tmp_path, capsys):
@@ -107,7 +123,7 @@ def test_predict_without_a_model_says_what_to_do(tmp_path, capsys):
     )
 
 
-def test_unknown_network_is_refused_in_one_line(tmp_path, capsys):
+def test_unknown_network_is_refused_in_one_line(roweis, tmp_path, capsys):
     assert main(["train", "--network", "alexnet", "--output", str(tmp_path)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("sklearn-usps: The 'network' parameter of ConvNetClassifier must be")

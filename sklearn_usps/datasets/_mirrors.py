@@ -1,7 +1,9 @@
 """The places a data file can be had from: web servers and the package index."""
 
+import contextlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -16,8 +18,8 @@ from tqdm import tqdm
 USER_AGENT = "sklearn-usps/{version} (python-requests)"
 #: Seconds until a server must have answered, and between two pieces of its answer.
 TIMEOUT = (10.0, 30.0)
-#: Seconds that pip may take altogether; on a slow line 10 MB take their time.
-PIP_TIMEOUT = 600.0
+#: Seconds that a download may take altogether; on a slow line 10 MB take their time.
+TOTAL_TIMEOUT = 600.0
 #: Set to anything but the empty string, this environment variable keeps pip out of it.
 NO_PIP_VARIABLE = "SKLEARN_USPS_NO_PIP"
 
@@ -41,6 +43,7 @@ class HttpMirror:
 
     url: str
     timeout: tuple[float, float] = TIMEOUT
+    total_timeout: float = TOTAL_TIMEOUT
 
     def __str__(self) -> str:
         return self.url
@@ -63,13 +66,18 @@ class HttpMirror:
             ):
                 answer.raise_for_status()
                 content = bytearray()
+                deadline = time.monotonic() + self.total_timeout
                 # Not decoded: some servers label a .gz file as gzip-encoded text, and decoding
                 # would give other bytes than the file's.
-                for chunk in answer.raw.stream(2**14, decode_content=False):
+                for chunk in answer.raw.stream(2**10, decode_content=False):
                     content += chunk
                     bar.update(len(chunk))
                     if len(content) > size:
                         raise MirrorError(f"sent more than {size} bytes", temporary=False)
+                    if time.monotonic() > deadline:
+                        raise MirrorError(
+                            f"did not end within {self.total_timeout:g} s", temporary=True
+                        )
                 return bytes(content)
         except requests.HTTPError as error:
             status = error.response.status_code
@@ -103,16 +111,18 @@ class PackageIndexMirror:
         """Return the member's bytes, `size` of them at most."""
         if os.environ.get(NO_PIP_VARIABLE):
             raise MirrorError(f"left out, since {NO_PIP_VARIABLE} is set", temporary=False)
-        with tempfile.TemporaryDirectory(prefix="sklearn-usps-") as folder:
-            self._run_pip(Path(folder), progressbar)
-            try:
+        try:
+            with tempfile.TemporaryDirectory(prefix="sklearn-usps-") as folder:
+                self._run_pip(Path(folder), progressbar)
                 (archive,) = Path(folder, "sdist").iterdir()
                 with tarfile.open(archive) as tar, tar.extractfile(self.member) as file:  # type: ignore[union-attr]
                     return file.read(size + 1)
-            except (OSError, ValueError, KeyError, tarfile.TarError, EOFError) as error:
-                raise MirrorError(
-                    f"{self.member} cannot be read from what pip fetched: {error}", temporary=False
-                ) from error
+        except (ValueError, KeyError, tarfile.TarError, EOFError) as error:
+            raise MirrorError(
+                f"{self.member} cannot be read from what pip fetched: {error}", temporary=False
+            ) from error
+        except OSError as error:  # no room for temporary files, say
+            raise MirrorError(f"{type(error).__name__}: {error}", temporary=False) from error
 
     def _run_pip(self, folder: Path, progressbar: bool) -> None:
         requirements, constraints = folder / "requirements.txt", folder / "constraints.txt"
@@ -133,13 +143,14 @@ class PackageIndexMirror:
                 stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
+                start_new_session=True,  # so that it ends with the processes that it started
             ) as process,
             _progress(str(self), progressbar, bar_format="{desc}: {elapsed}") as bar,
         ):
             try:
                 complaint = _wait(process, bar)
             except BaseException:
-                process.kill()
+                _kill(process)
                 raise
         if process.returncode:
             lines = [line.strip() for line in complaint.splitlines() if line.strip()]
@@ -150,7 +161,7 @@ class PackageIndexMirror:
 
 def _wait(process: subprocess.Popen, bar: tqdm) -> str:
     """Wait for `process` with a running clock; return what it wrote to stderr."""
-    deadline = time.monotonic() + PIP_TIMEOUT
+    deadline = time.monotonic() + TOTAL_TIMEOUT
     while True:
         try:
             return process.communicate(timeout=0.25)[1]
@@ -158,8 +169,16 @@ def _wait(process: subprocess.Popen, bar: tqdm) -> str:
             bar.update()
             if time.monotonic() > deadline:
                 raise MirrorError(
-                    f"pip did not end within {PIP_TIMEOUT:.0f} s", temporary=False
+                    f"pip did not end within {TOTAL_TIMEOUT:g} s", temporary=False
                 ) from None
+
+
+def _kill(process: subprocess.Popen) -> None:
+    if os.name == "posix":
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 def _pip_arguments() -> list[str]:
@@ -168,6 +187,8 @@ def _pip_arguments() -> list[str]:
     An environment made by uv has no pip; the interpreter's own library brings it as a wheel,
     from which it runs without being installed.
     """
+    if not sys.executable or getattr(sys, "frozen", False):
+        raise MirrorError("there is no Python interpreter to run pip", temporary=False)
     if importlib.util.find_spec("pip") is not None:
         return ["-m", "pip"]
     # Linux distributions move the wheels of ensurepip to a folder of their own.

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
-from sklearn_usps._files import write_atomically
-from sklearn_usps._pictures import check_two_sizes, open_picture
+from .._files import write_atomically
+from .._pictures import open_picture
+from .._sizes import check_two_sizes
 
 #: Formats that keep every grey level, by the ending of the file's name.
 _LOSSLESS_FORMATS = {

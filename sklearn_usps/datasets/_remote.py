@@ -7,10 +7,15 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from .._files import remove_leftovers, write_atomically
 from ._mirrors import Mirror, MirrorError
+
+#: Seconds to wait for another process that fetches the same file; after that, both do.
+LOCK_TIMEOUT = 120.0
+#: From a warning here up to the caller of the public function.
+_STACKLEVEL = 7
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,7 @@ def fetch_file(
     OSError
         If there is no whole copy in `folder` and none may or can be downloaded.
     """
-    content = _read(remote, folder)
+    content = _read(remote, folder, strict=not download_if_missing)
     if content is not None and remote.is_content(content):
         return content
     if not download_if_missing:
@@ -80,12 +85,14 @@ def fetch_file(
             "`download_if_missing` is False"
         )
     with contextlib.ExitStack() as stack:
-        if folder is not None:
-            # Where no lock can be had, nothing can be written either.
-            with contextlib.suppress(OSError):
+        # Without a lock processes may download twice; each keeps a whole file all the same.
+        with contextlib.suppress(OSError, NotImplementedError, Timeout):
+            if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(FileLock(folder / f".{remote.name}.lock"))
-        content = _read(remote, folder)
+                lock = FileLock(folder / f".{remote.name}.lock", timeout=LOCK_TIMEOUT)
+                stack.enter_context(lock)
+                remove_leftovers(folder / remote.name)
+        content = _read(remote, folder, strict=False)
         if content is not None:
             if remote.is_content(content):  # another process was first
                 return content
@@ -95,7 +102,8 @@ def fetch_file(
     return content
 
 
-def _read(remote: RemoteFile, folder: Path | None) -> bytes | None:
+def _read(remote: RemoteFile, folder: Path | None, *, strict: bool) -> bytes | None:
+    """Return what lies in the file's place; None for nothing and, unless strict, unreadable."""
     if folder is None:
         return None
     try:
@@ -104,10 +112,14 @@ def _read(remote: RemoteFile, folder: Path | None) -> bytes | None:
             return file.read(remote.size + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError:  # no permission, a folder in its place, a disk that is away
+        if strict:
+            raise
+        return None
 
 
 def _set_aside(path: Path, content: bytes) -> None:
-    """Rename a damaged file, never over another one, and say so."""
+    """Give a damaged file a name of its own, made from its content, and say so."""
     aside = path.with_name(f"{path.name}.damaged-{hashlib.sha256(content).hexdigest()[:8]}")
     try:
         path.replace(aside)
@@ -117,7 +129,7 @@ def _set_aside(path: Path, content: bytes) -> None:
     warnings.warn(
         f"{path} is damaged: its sha256 is not the published one. {where}, and a new copy is "
         "fetched.",
-        stacklevel=4,
+        stacklevel=_STACKLEVEL,
     )
 
 
@@ -127,7 +139,6 @@ def _keep(remote: RemoteFile, folder: Path | None, content: bytes) -> None:
     if folder is not None:
         path = folder / remote.name
         try:
-            remove_leftovers(path)
             write_atomically(path, content)
             return
         except OSError as error:
@@ -135,7 +146,7 @@ def _keep(remote: RemoteFile, folder: Path | None, content: bytes) -> None:
     warnings.warn(
         f"{remote.name} was fetched, but could not be kept ({reason}). It will be fetched again "
         "the next time; pass a `data_home` that can be written to.",
-        stacklevel=4,
+        stacklevel=_STACKLEVEL,
     )
 
 
@@ -162,7 +173,7 @@ def _download(
             reasons[mirror] = f"sent other content ({len(content)} bytes, sha256 {digest[:16]}…)"
             open_mirrors.remove(mirror)
     tried = "\n".join(f"  - {mirror}: {reasons[mirror]}" for mirror in remote.mirrors)
-    place = "a folder of your choice, named by `data_home`," if folder is None else folder
+    place = folder or "the subfolder 'usps' of a folder that you pass as `data_home`"
     raise OSError(
         f"{remote.name} could not be downloaded from any of its mirrors:\n{tried}\n"
         f"To do it by hand, put the file (sha256 {remote.sha256}) into\n  {place}\n"

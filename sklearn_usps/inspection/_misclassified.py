@@ -1,6 +1,5 @@
 """The images that a classifier gets wrong, on one sheet."""
 
-import math
 from numbers import Integral
 
 import numpy as np
@@ -15,20 +14,15 @@ from sklearn.utils import (
 from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
 from sklearn.utils.multiclass import unique_labels
 
-from sklearn_usps.preprocessing._image_shape import flatten_images, resolve_image_shape
+from ..preprocessing._image_shape import (
+    fitted_image_shape,
+    flatten_images,
+    resolve_image_shape,
+)
+from ._sheet import LINE, Sheet
 
-#: Part of a tile's width that the image takes; space under it and under its text.
-_IMAGE_WIDTH, _GAP = 0.86, 0.08
-#: Width of a character and height of a line, in font sizes; a little above what they are.
-_CHARACTER, _LINE = 0.68, 1.2
-#: Font size of the labels, relative to that of the details under them.
-_LABELS = 1.5
-#: Details are taken to be at least this long, so that no text becomes huge.
-_MIN_CHARACTERS = 12
-#: Font sizes of the details in points: that of a new figure, and the largest in axes given.
-_FONT_SIZE, _MAX_FONT_SIZE = 8, 10
-#: Proportions of a new figure; its least width and the height of its title in inches.
-_ASPECT, _MIN_WIDTH, _TITLE_HEIGHT = 1.6, 6.5, 0.4
+#: Proportions of a new figure, and the height of its title in inches.
+_ASPECT, _TITLE_HEIGHT = 1.6, 0.4
 
 
 class MisclassifiedDisplay:
@@ -129,7 +123,7 @@ class MisclassifiedDisplay:
         check_scalar(max_images, "max_images", Integral, min_val=1)
         images = self.images[:max_images]
         texts = [(self._labels(at), self._details(at)) for at in range(len(images))]
-        sheet = _Sheet(images.shape[1:], texts)
+        sheet = Sheet(images.shape[1:], texts)
         if ax is None:
             sheet.arrange(_ASPECT)
             width, height = sheet.size_in_inches()
@@ -159,7 +153,7 @@ class MisclassifiedDisplay:
                     va="top",
                     fontsize=size,
                 )
-                offset += _LINE * size
+                offset += LINE * size
         if not len(images):
             ax.text(0.5, 0.5, "No image is misclassified.", ha="center", transform=ax.transAxes)
         ax.set(
@@ -218,8 +212,8 @@ class MisclassifiedDisplay:
             Their true labels.
 
         image_shape : tuple of int (height, width), default=None
-            Shape of one image. By default the estimator's `image_shape_`, where it has one, and
-            otherwise a square.
+            Shape of one image. By default the `image_shape_` of the estimator or of the last step
+            of a pipeline, where it has one, and otherwise a square.
 
         max_images : int, default=100
             How many images to show at most.
@@ -248,7 +242,7 @@ class MisclassifiedDisplay:
         if hasattr(estimator, "predict_proba"):
             y_proba = estimator.predict_proba(X)[y_pred[:, np.newaxis] == estimator.classes_]
         if image_shape is None:
-            image_shape = getattr(estimator, "image_shape_", None)
+            image_shape = fitted_image_shape(estimator)
         return cls.from_predictions(
             X,
             y,
@@ -364,40 +358,3 @@ def _images(X, indices, image_shape):
     X, given_shape = flatten_images(_safe_indexing(X, indices))
     rows = check_array(X, ensure_min_samples=0)
     return rows.reshape(-1, *resolve_image_shape(image_shape, given_shape, rows.shape[1]))
-
-
-class _Sheet:
-    """Where images and texts stand, the width of a tile being 1 and y growing downwards."""
-
-    def __init__(self, image_shape, texts):
-        longest = [max([1, *map(len, lines)]) for lines in zip(*texts, strict=True)] or [1, 1]
-        details_size = 1 / (_CHARACTER * max(_MIN_CHARACTERS, longest[1]))
-        labels_size = min(_LABELS * details_size, 1 / (_CHARACTER * longest[0]))
-        self.sizes = np.array([labels_size, min(details_size, labels_size)])
-        self.n_images = len(texts)
-        self.image_height = _IMAGE_WIDTH * image_shape[0] / image_shape[1]
-        self.tile_height = self.image_height + _LINE * self.sizes.sum() + 2 * _GAP
-
-    def arrange(self, aspect):
-        """Choose the number of columns and rows for a sheet of `aspect` times its height."""
-        n_columns = max(1, round(math.sqrt(self.n_images * aspect * self.tile_height)))
-        self.n_rows = max(1, math.ceil(self.n_images / n_columns))
-        self.n_columns = max(1, math.ceil(self.n_images / self.n_rows))  # a full last row
-
-    def place(self, at):
-        """Return left, right, top and bottom of an image."""
-        row, column = divmod(at, self.n_columns)
-        left, top = column + (1 - _IMAGE_WIDTH) / 2, row * self.tile_height
-        return left, left + _IMAGE_WIDTH, top, top + self.image_height
-
-    def size_in_inches(self):
-        """Return the size at which the details have their usual font size."""
-        tile = _FONT_SIZE / 72 / self.sizes[1]
-        return max(_MIN_WIDTH, tile * self.n_columns), tile * self.n_rows * self.tile_height
-
-    def font_sizes(self, ax):
-        """Return the font sizes, in points, of labels and details: no text leaves its tile."""
-        box = ax.get_window_extent()
-        tile = min(box.width / self.n_columns, box.height / (self.n_rows * self.tile_height))
-        sizes = 72 * tile / ax.figure.dpi * self.sizes
-        return sizes * min(1, _MAX_FONT_SIZE / sizes[1])

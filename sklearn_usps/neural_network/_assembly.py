@@ -11,8 +11,7 @@ import torch
 from skorch.callbacks import EarlyStopping, ProgressBar
 from torch import nn
 
-from sklearn_usps.preprocessing import RandomDeformer
-
+from ..preprocessing import RandomDeformer
 from ._batches import batch_slices
 from ._epoch_log import EpochLog
 from ._layer_rates import rate_factors

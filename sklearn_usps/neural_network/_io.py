@@ -7,7 +7,6 @@ import json
 import os
 import warnings
 import zipfile
-import zlib
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 import skops.io
 
-from sklearn_usps._files import write_atomically
+from .._files import write_atomically
 
 #: What of this library may be in a file, by the names under which skops finds it.
 _TRUSTED = [
@@ -128,8 +127,8 @@ def _read_versions(path: Path, content: bytes) -> dict[str, str]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"bad checksum of {damaged}")
-            return json.loads(archive.read(_VERSIONS))
-    except (zipfile.BadZipFile, EOFError, KeyError, ValueError, zlib.error) as error:
+            return dict(json.loads(archive.read(_VERSIONS)))
+    except Exception as error:  # what zipfile raises on damaged files is anything
         raise ValueError(f"{path} is damaged or was not written by save_model: {error}") from error
 
 
@@ -141,7 +140,8 @@ def _versions() -> dict[str, str]:
     versions = {}
     for library in _LIBRARIES:
         try:
-            versions[library] = version(library)
+            # Without the build that it names after a plus, such as torch's "+cpu".
+            versions[library] = version(library).partition("+")[0]
         except PackageNotFoundError:  # run from a source tree that is not installed
             continue
     return versions

@@ -29,7 +29,8 @@ _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
     """A callback asks to end the training.
 
-    skorch's callbacks do so by a KeyboardInterrupt, which here is left to the user's Ctrl-C.
+    skorch's callbacks do so by a KeyboardInterrupt at the end of an epoch. At all other times it is
+    the user's Ctrl-C.
     """
 
 
@@ -127,12 +128,12 @@ class Trainer(NeuralNetClassifier):
     # The loop over the batches of an epoch
 
     def notify(self, method_name, **cb_kwargs):
+        if method_name in _BATCH_EVENTS:
+            for listener in self.listeners_[method_name]:
+                listener(self, **cb_kwargs)
+            return
         try:
-            if method_name not in _BATCH_EVENTS:
-                super().notify(method_name, **cb_kwargs)
-            else:
-                for listener in self.listeners_[method_name]:
-                    listener(self, **cb_kwargs)
+            super().notify(method_name, **cb_kwargs)
         except KeyboardInterrupt as request:
             raise StopTraining from request
 

@@ -9,7 +9,7 @@ from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from sklearn_usps.preprocessing._image_shape import flatten_images, resolve_image_shape
+from ..preprocessing._image_shape import flatten_images, resolve_image_shape
 
 
 def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ import warnings
 
 import numpy as np
 
+from .._sizes import check_two_sizes
+
 
 def flatten_images(X):
     """Turn images (n_samples, height, width) into rows of pixels.
@@ -30,13 +32,7 @@ def resolve_image_shape(image_shape, given_shape, n_features: int) -> tuple[int,
     with a warning, one row of pixels.
     """
     if image_shape is not None:
-        are_sizes = [isinstance(size, (int, np.integer)) and size >= 1 for size in image_shape]
-        if are_sizes != [True, True]:
-            raise ValueError(
-                "image_shape must be two positive integers (height, width). "
-                f"Got {image_shape!r} instead."
-            )
-        height, width = int(image_shape[0]), int(image_shape[1])
+        height, width = check_two_sizes(image_shape, "image_shape", "(height, width)")
         if height * width != n_features or given_shape not in (None, (height, width)):
             got = f"{n_features} features" if given_shape is None else f"images of {given_shape}"
             raise ValueError(f"X has {got}, but image_shape={image_shape!r} was given.")
@@ -53,3 +49,11 @@ def resolve_image_shape(image_shape, given_shape, n_features: int) -> tuple[int,
         stacklevel=2,
     )
     return 1, n_features
+
+
+def fitted_image_shape(estimator) -> tuple[int, int] | None:
+    """Find the `image_shape_` of a fitted estimator, search or pipeline, None if it has none."""
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    if hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return getattr(estimator, "image_shape_", None)

@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 from sklearn.utils._param_validation import HasMethods, validate_params
 
-from sklearn_usps._pictures import check_number_of_pixels, check_two_sizes, open_picture
+from .._pictures import check_number_of_pixels, open_picture
+from .._sizes import check_two_sizes
 
 #: Sides of a picture and of a digit, in pixels, under which nothing can be read from it.
 _MIN_SIDE = 8
@@ -175,7 +176,7 @@ def _reduce(pixels: np.ndarray) -> np.ndarray:
     if step > 1:
         height, width = (side // step for side in pixels.shape[:2])
         blocks = pixels[: height * step, : width * step].reshape(height, step, width, step, -1)
-        means = blocks.mean(axis=(1, 3))
+        means = blocks.mean(axis=(1, 3), dtype=np.float64)
     else:
         means = pixels.astype(np.float64)
     return means / 255 if pixels.dtype == np.uint8 else means

@@ -41,6 +41,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(CONTENT[start : start + 8191])
             time.sleep(0.02)
 
+    def do_slower(self):  # more than a second, for which there is a progress bar
+        self._send(b"", length=len(CONTENT))
+        for start in range(0, len(CONTENT), 8191):
+            self.wfile.write(CONTENT[start : start + 8191])
+            time.sleep(0.12)
+
     def do_stalled(self):
         self._send(CONTENT[:1000], length=len(CONTENT))
         self.server.closing.wait(30)
@@ -106,14 +112,16 @@ def server():
 def remote(server):
     """Make a RemoteFile whose mirrors behave as named."""
 
-    def remote(*behaviours):
+    def remote(*behaviours, total_timeout=60):
         port = server.server_address[1]
         urls = [f"http://127.0.0.1:{port}/{behaviour}/data.bin" for behaviour in behaviours]
         return RemoteFile(
             name="data.bin",
             sha256=hashlib.sha256(CONTENT).hexdigest(),
             size=len(CONTENT),
-            mirrors=tuple(HttpMirror(url, timeout=(5, 0.5)) for url in urls),
+            mirrors=tuple(
+                HttpMirror(url, timeout=(5, 0.5), total_timeout=total_timeout) for url in urls
+            ),
         )
 
     return remote

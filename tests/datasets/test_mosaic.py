@@ -266,3 +266,15 @@ def test_failed_save_leaves_the_old_file_alone(tmp_path, images):
 def test_mosaics_need_no_torch():
     code = "import sys; from sklearn_usps import load_mosaic; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_threads_that_write_one_path_leave_a_whole_file(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    path = tmp_path / "mosaic.png"
+    pictures = [np.full((4, 16, 16), level, np.uint8) for level in range(40)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda images: save_mosaic(images, path), pictures))
+    levels = np.unique(load_mosaic(path) * 255)
+    assert len(levels) == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["mosaic.png"]

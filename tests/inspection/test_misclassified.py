@@ -12,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sklearn_usps import MisclassifiedDisplay
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, MisclassifiedDisplay
 
 matplotlib.use("Agg")
 
@@ -183,6 +183,16 @@ def test_image_shape_of_the_estimator_is_the_default():
     assert MisclassifiedDisplay.from_estimator(classifier, X, y).images.shape[1:] == (4, 16)
     display = MisclassifiedDisplay.from_estimator(classifier, X, y, image_shape=(8, 8))
     assert display.images.shape[1:] == (8, 8)
+
+
+def test_image_shape_is_found_in_the_last_step_of_a_pipeline():
+    rng = np.random.default_rng(0)
+    X, y = rng.random((20, 36)), np.arange(20) % 2
+    classifier = ConvNetClassifier(network="torch7", image_shape=(4, 9), max_epochs=1)
+    model = make_pipeline(ImageNormalizer(), classifier).fit(X, y)
+    display = MisclassifiedDisplay.from_estimator(model, X, 1 - model.predict(X))
+    np.testing.assert_array_equal(display.images.reshape(20, 36)[:, 9], X[display.indices, 9])
+    assert display.images.shape == (20, 4, 9)
 
 
 def test_no_square_is_one_row_of_pixels():

@@ -300,3 +300,17 @@ def test_interruption_keeps_the_epochs_done(early_stopping, bars):
     if early_stopping:
         best = classifier.history_[classifier.best_epoch_ - 1]
         assert classifier.score(X, y) == pytest.approx(1 - best["valid_error"])
+
+
+def test_interruption_while_a_callback_listens_to_a_batch(bars):
+    """Only at the end of an epoch do callbacks ask for an end; elsewhere it is Ctrl-C."""
+
+    class Interrupted(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    classifier = ConvNetClassifier(callbacks=[Interrupted()], **FAST)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(*bars)
+    assert classifier.n_iter_ == 2
