@@ -1,3 +1,4 @@
+from . import recipes
 from .datasets import fetch_usps, load_mosaic, save_mosaic
 from .inspection import MisclassifiedDisplay
 from .neural_network import ConvNetClassifier, load_model, save_model
@@ -14,6 +15,7 @@ __all__ = [
     "load_model",
     "load_mosaic",
     "prepare_image",
+    "recipes",
     "save_model",
     "save_mosaic",
 ]
