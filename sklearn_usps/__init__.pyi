@@ -1,4 +1,4 @@
-from . import datasets, inspection, neural_network, preprocessing
+from . import datasets, inspection, neural_network, preprocessing, recipes
 from .datasets import fetch_usps, load_mosaic, save_mosaic
 from .inspection import MisclassifiedDisplay
 from .neural_network import ConvNetClassifier, load_model, save_model
@@ -19,6 +19,7 @@ __all__ = [
     "neural_network",
     "prepare_image",
     "preprocessing",
+    "recipes",
     "save_model",
     "save_mosaic",
 ]

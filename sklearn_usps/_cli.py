@@ -1,4 +1,4 @@
-"""The command line: fetch the digits, train on them, read pictures of one's own."""
+"""The command line: fetch digits, train on them, read one's own, repeat experiments."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 VERSIONS = ("roweis", "luacnn", "zip")
 OUTPUT = Path("usps-output")
@@ -84,15 +85,31 @@ def _parser() -> argparse.ArgumentParser:
         "their form (default: %(default)s)",
     )
     predict.set_defaults(run=_predict)
+
+    reproduce = commands.add_parser(
+        "reproduce", help="repeat a published experiment, with its figure beside ours"
+    )
+    reproduce.add_argument("name", metavar="NAME", help="the experiment, such as luacnn")
+    _add_data_option(reproduce, default=None, shown="as published")
+    reproduce.add_argument(
+        "--seeds",
+        type=int,
+        default=5,
+        metavar="N",
+        help="train with the random seeds 0 to N - 1 (default: %(default)s)",
+    )
+    reproduce.set_defaults(run=_reproduce)
     return parser
 
 
-def _add_data_option(parser: argparse.ArgumentParser) -> None:
+def _add_data_option(
+    parser: argparse.ArgumentParser, default: str | None = "roweis", shown: str = "%(default)s"
+) -> None:
     parser.add_argument(
         "--data",
         choices=VERSIONS,
-        default="roweis",
-        help="version of the digits (default: %(default)s)",
+        default=default,
+        help=f"version of the digits (default: {shown})",
     )
 
 
@@ -190,3 +207,46 @@ def _predict(options: argparse.Namespace) -> int:
         digit = str(model.classes_[probabilities.argmax()])
         print(f"{path:{width}} {digit:>5} {probabilities.max():11.3f}")
     return status
+
+
+def _reproduce(options: argparse.Namespace) -> int:
+    from . import fetch_usps
+    from .recipes import RECIPES, recipe
+
+    if options.seeds < 1:
+        raise ValueError(f"--seeds must be at least 1. Got {options.seeds} instead.")
+    recipe(options.name)  # an unknown name is told before the digits are fetched
+    chosen = RECIPES[options.name]
+    version = options.data or chosen.version
+    train = fetch_usps(version=version, subset="train")
+    test = fetch_usps(version=version, subset="test")
+    print(
+        f"Recipe {options.name} on version {version}: {len(train.data):,} training images, "
+        f"{len(test.data):,} test images"
+    )
+    print("Seed Train error Test error    Time")
+    errors = []
+    for seed in range(options.seeds):
+        start = time.perf_counter()
+        model = recipe(options.name, random_state=seed).fit(train.data, train.target)
+        train_error = 1 - model.score(train.data, train.target)
+        errors.append(1 - model.score(test.data, test.target))
+        seconds = time.perf_counter() - start
+        print(f"{seed:4d} {train_error:11.2%} {errors[-1]:10.2%} {seconds:5.0f} s", flush=True)
+    print(_summary(errors))
+    print(_published(chosen))
+    return 0
+
+
+def _summary(errors: Sequence[float]) -> str:
+    """The mean of the test errors and, of several, their standard deviation."""
+    if len(errors) == 1:
+        return f"Test error {errors[0]:.2%}, one seed"
+    return f"Test error {mean(errors):.2%} ± {stdev(errors):.2%} over {len(errors)} seeds"
+
+
+def _published(chosen) -> str:
+    """What to compare the result of a recipe with."""
+    if chosen.published is None:
+        return f"Published: the idea, without a figure ({chosen.source})"
+    return f"Published: {chosen.published} on version {chosen.version} ({chosen.source})"

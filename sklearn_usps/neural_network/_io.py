@@ -16,8 +16,10 @@ import skops.io
 
 from .._files import write_atomically
 
-#: What of this library may be in a file, by the names under which skops finds it.
+#: What may be in a file beyond the types that skops trusts, by the names under which it finds them:
+#: what this library has, and a function that a recipe scales its input with.
 _TRUSTED = [
+    "numpy.interp",
     "sklearn_usps.neural_network._classifier.ConvNetClassifier",
     "sklearn_usps.preprocessing._deformer.RandomDeformer",
     "sklearn_usps.preprocessing._normalizer.ImageNormalizer",
