@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 from PIL import Image
 
 #: Raster formats only: Pillow's openers of PostScript and the like run other programs.
@@ -70,3 +71,18 @@ def _too_large(name: str) -> str:
         f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}. Raise "
         "this limit if you trust the picture."
     )
+
+
+def check_pixels(pixels: np.ndarray, name: str) -> None:
+    """Refuse pixels of the parameter `name` that are neither uint8 nor floats in [0, 1]."""
+    if pixels.dtype == np.uint8:
+        return
+    if pixels.dtype.kind != "f":
+        raise ValueError(
+            f"{name} must be uint8, or floats in [0, 1]. Got dtype {pixels.dtype} instead."
+        )
+    low, high = pixels.min(), pixels.max()
+    if not (low >= 0 and high <= 1):  # written so that NaN fails
+        raise ValueError(
+            f"{name} of floats must be in [0, 1]. Got values from {low} to {high} instead."
+        )

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
 from .._files import write_atomically
-from .._pictures import open_picture
+from .._pictures import check_pixels, open_picture
 from .._sizes import check_two_sizes
 
 #: Formats that keep every grey level, by the ending of the file's name.
@@ -216,15 +216,7 @@ def _as_bytes(images) -> np.ndarray:
             f"{images.shape} instead; rows of pixels become images by "
             "images.reshape(-1, height, width)."
         )
+    check_pixels(images, "images")
     if images.dtype == np.uint8:
         return images
-    if images.dtype.kind != "f":
-        raise ValueError(
-            f"images must be uint8, or floats in [0, 1]. Got dtype {images.dtype} instead."
-        )
-    low, high = images.min(), images.max()
-    if not (low >= 0 and high <= 1):  # written so that NaN fails
-        raise ValueError(
-            f"images that are floats must be in [0, 1]. Got values from {low} to {high} instead."
-        )
     return np.rint(images * 255).astype(np.uint8)

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 from sklearn.utils._param_validation import HasMethods, validate_params
 
-from .._pictures import check_number_of_pixels, open_picture
+from .._pictures import check_number_of_pixels, check_pixels, open_picture
 from .._sizes import check_two_sizes
 
 #: Sides of a picture and of a digit, in pixels, under which nothing can be read from it.
@@ -146,17 +146,7 @@ def _checked(image: np.ndarray) -> np.ndarray:
             "image must have the shape (height, width) or (height, width, 1, 3 or 4), none of them "
             f"0. Got the shape {image.shape} instead."
         )
-    if pixels.dtype == np.uint8:
-        return pixels
-    if pixels.dtype.kind != "f":
-        raise ValueError(
-            f"image must be uint8, or floating in [0, 1]. Got dtype {image.dtype} instead."
-        )
-    low, high = pixels.min(), pixels.max()
-    if not (low >= 0 and high <= 1):  # written so that NaN fails
-        raise ValueError(
-            f"image that is floating must be in [0, 1]. Got values from {low} to {high} instead."
-        )
+    check_pixels(pixels, "image")
     return pixels
 
 
