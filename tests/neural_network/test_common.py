@@ -1,4 +1,4 @@
-"""scikit-learn's own checks, on the default network and the smallest."""
+"""scikit-learn's own checks, on three networks."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -16,7 +16,11 @@ EXPECTED_FAILURES = {
 
 
 @parametrize_with_checks(
-    [ConvNetClassifier(), ConvNetClassifier(network="torch7", lr=0.05)],
+    [
+        ConvNetClassifier(),
+        ConvNetClassifier(network="lenet5"),
+        ConvNetClassifier(network="torch7", lr=0.05),
+    ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )
 def test_scikit_learn_compatible(estimator, check):

@@ -1,7 +1,11 @@
 """The classifier inside scikit-learn's own tools, on real digits."""
 
+import joblib
 import numpy as np
 import pytest
+import torch
+from sklearn import config_context
+from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import BaggingClassifier, StackingClassifier
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 (makes the import work)
@@ -16,7 +20,7 @@ from sklearn.model_selection import (
     learning_curve,
 )
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.semi_supervised import SelfTrainingClassifier
 
 from sklearn_usps import ConvNetClassifier, ImageNormalizer
@@ -132,3 +136,61 @@ def test_permutation_importance(model, digits):
     assert result.importances_mean.shape == (256,)
     assert result.importances_mean[-1] == 0
     assert result.importances_mean.max() > 0
+
+
+def test_a_worker_process_trains_and_predicts_the_same_bits(model, digits):
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as many as loky gives each of two workers on two cores
+    try:
+        here = clone(model).fit(*digits)
+    finally:
+        torch.set_num_threads(n_threads)
+    with joblib.parallel_config("loky", inner_max_num_threads=1):
+        (there,) = joblib.Parallel(n_jobs=2)([joblib.delayed(clone(model).fit)(*digits)])
+        (proba,) = joblib.Parallel(n_jobs=2)([joblib.delayed(here.predict_proba)(digits[0])])
+    np.testing.assert_array_equal(there.predict_proba(digits[0]), here.predict_proba(digits[0]))
+    np.testing.assert_allclose(proba, here.predict_proba(digits[0]), rtol=1e-5)
+
+
+def test_a_fitted_model_is_cloned_unfitted_with_its_parameters(model, digits):
+    fitted = model.fit(*digits)[-1]
+    copy = clone(fitted)
+    assert copy.get_params() == fitted.get_params()
+    assert not [name for name in vars(copy) if name.endswith("_")]
+
+
+def test_pipeline_with_memory_normalizes_once(model, digits, tmp_path):
+    memory = joblib.Memory(tmp_path, verbose=0)
+    cached = Pipeline(model.steps, memory=memory).fit(*digits)
+    (result,) = tmp_path.rglob("output.pkl")
+    written = result.stat().st_mtime_ns
+    again = clone(cached).set_params(convnetclassifier__max_epochs=1).fit(*digits)
+    assert [path.stat().st_mtime_ns for path in tmp_path.rglob("output.pkl")] == [written]
+    assert again[-1].n_iter_ == 1
+    plain = model.fit(*digits)
+    np.testing.assert_array_equal(cached.predict_proba(digits[0]), plain.predict_proba(digits[0]))
+
+
+def test_html_shows_the_parameters(model, digits):
+    for html in (model._repr_html_(), model.fit(*digits)._repr_html_()):
+        assert "ImageNormalizer" in html
+        assert "torch7" in html
+        assert "lr_scaling" in html or "lr=0.02" in html  # all of them since scikit-learn 1.7
+
+
+def test_cross_validation_routes_weights_and_a_validation_set(model, digits):
+    X, y = digits
+    with config_context(enable_metadata_routing=True):
+        classifier = model[-1].set_fit_request(sample_weight=True, X_val=True, y_val=True)
+        classifier.set_score_request(sample_weight=True)
+        normalizer = model[0]
+        piped = Pipeline([("norm", normalizer), ("net", classifier)], transform_input=["X_val"])
+        params = {"sample_weight": (y[:200] != 7).astype(float), "X_val": X[200:], "y_val": y[200:]}
+        search = GridSearchCV(piped, {"net__lr": [0.02]}, cv=2).fit(X[:200], y[:200], **params)
+        scores = cross_val_score(piped, X[:200], y[:200], cv=2, params=params)
+    network = search.best_estimator_
+    assert 7 not in network.predict(X[:200])  # weight zero: as if it were not there
+    assert network[-1].history_[-1]["valid_error"] >= (y[200:] == 7).mean()
+    # the score leaves the sevens out as well
+    assert search.best_score_ == pytest.approx(scores.mean(), abs=0.05)
+    assert search.best_score_ > 0.9
