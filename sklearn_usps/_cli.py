@@ -98,6 +98,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="train with the random seeds 0 to N - 1 (default: %(default)s)",
     )
+    reproduce.add_argument(
+        "--hold-out",
+        type=int,
+        metavar="N",
+        help="test on the last N training images of the version zip instead of its test images, "
+        "and train on the others",
+    )
     reproduce.set_defaults(run=_reproduce)
     return parser
 
@@ -218,24 +225,42 @@ def _reproduce(options: argparse.Namespace) -> int:
     recipe(options.name)  # an unknown name is told before the digits are fetched
     chosen = RECIPES[options.name]
     version = options.data or chosen.version
-    train = fetch_usps(version=version, subset="train")
-    test = fetch_usps(version=version, subset="test")
+    X, y = fetch_usps(version=version, subset="train", return_X_y=True)
+    if options.hold_out is None:
+        X_test, y_test = fetch_usps(version=version, subset="test", return_X_y=True)
+    else:
+        _check_hold_out(options.hold_out, version, len(X))
+        X, X_test = X[: -options.hold_out], X[-options.hold_out :]
+        y, y_test = y[: -options.hold_out], y[-options.hold_out :]
     print(
-        f"Recipe {options.name} on version {version}: {len(train.data):,} training images, "
-        f"{len(test.data):,} test images"
+        f"Recipe {options.name} on version {version}: {len(X):,} training images, {len(X_test):,} "
+        + ("test images" if options.hold_out is None else "held out to test on")
     )
     print("Seed Train error Test error    Time")
     errors = []
     for seed in range(options.seeds):
         start = time.perf_counter()
-        model = recipe(options.name, random_state=seed).fit(train.data, train.target)
-        train_error = 1 - model.score(train.data, train.target)
-        errors.append(1 - model.score(test.data, test.target))
+        model = recipe(options.name, random_state=seed).fit(X, y)
+        train_error = 1 - model.score(X, y)
+        errors.append(1 - model.score(X_test, y_test))
         seconds = time.perf_counter() - start
         print(f"{seed:4d} {train_error:11.2%} {errors[-1]:10.2%} {seconds:5.0f} s", flush=True)
     print(_summary(errors))
     print(_published(chosen))
     return 0
+
+
+def _check_hold_out(n_images: int, version: str, n_train: int) -> None:
+    """Raise a ValueError where the last images can't stand for the others."""
+    if version != "zip":
+        raise ValueError(
+            f"--hold-out needs images in random order, those of version {version} are sorted by "
+            "class: set --data zip."
+        )
+    if not 1 <= n_images < n_train:
+        raise ValueError(
+            f"--hold-out must be between 1 and {n_train - 1:,}. Got {n_images} instead."
+        )
 
 
 def _summary(errors: Sequence[float]) -> str:

@@ -7,7 +7,14 @@ import pytest
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, load_model, recipes, save_model
+from sklearn_usps import (
+    ConvNetClassifier,
+    ImageNormalizer,
+    fetch_usps,
+    load_model,
+    recipes,
+    save_model,
+)
 from sklearn_usps._cli import _published, _summary, main
 from sklearn_usps.recipes import RECIPES, recipe
 
@@ -27,6 +34,13 @@ DEMO = {
     "deformer": None,
     "early_stopping": False,
 }
+
+
+@pytest.fixture
+def zip_home(fetch, data_home, monkeypatch):
+    """scikit-learn's data folder, with the training images of the version zip."""
+    fetch(version="zip", subset="train")
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(data_home))
 
 
 def classifier_of(model):
@@ -116,6 +130,32 @@ def test_reproduce_refuses_an_unknown_name_in_one_line(capsys):
 def test_reproduce_refuses_no_seed(capsys):
     assert main(["reproduce", "luacnn", "--seeds", "0"]) == 1
     assert capsys.readouterr().err == ("sklearn-usps: --seeds must be at least 1. Got 0 instead.\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["luacnn", "--hold-out", "100"], "--hold-out needs images in random order"),
+        (["lecun1989", "--hold-out", "0"], "--hold-out must be between 1 and 7,290. Got 0"),
+        (["lecun1989", "--hold-out", "7291"], "--hold-out must be between 1 and 7,290. Got 7291"),
+    ],
+)
+def test_reproduce_refuses_what_it_cannot_hold_out(options, message, zip_home, capsys):
+    assert main(["reproduce", *options]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_reproduce_tests_on_what_it_held_out(zip_home, capsys):
+    options = ["--data", "zip", "--hold-out", "1500", "--seeds", "1"]
+    assert main(["reproduce", "minibatch", *options]) == 0
+    output = capsys.readouterr().out
+    assert "5,791 training images, 1,500 held out to test on\n" in output
+    _, train_error, test_error, *_ = output.splitlines()[2].split()
+    X, y = fetch_usps(version="zip", subset="train", return_X_y=True)
+    model = recipe("minibatch", random_state=0).fit(X[:5791], y[:5791])
+    assert train_error == f"{1 - model.score(X[:5791], y[:5791]):.2%}"
+    assert test_error == f"{1 - model.score(X[5791:], y[5791:]):.2%}"
+    assert float(test_error[:-1]) < 5
 
 
 def test_summary_is_mean_and_sample_deviation():

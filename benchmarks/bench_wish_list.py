@@ -1,0 +1,48 @@
+"""How many steps each improvement that the demo luacnn suggests takes to 4 % validation error.
+
+Run: python benchmarks/bench_wish_list.py [SEEDS]
+
+Trains on the 9,000 images of the ready validation split of roweis that are for training, one image
+a step, and looks at the error on the other 1,000 after each 9,000 steps. SEEDS (default 5) fits of
+about a minute for each recipe, in one thread. "luacnn-early-stopping" trains as "luacnn" does, so
+it is left out.
+"""
+
+import sys
+
+import torch
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from sklearn_usps import fetch_usps
+from sklearn_usps.recipes import recipe
+
+NAMES = ("luacnn", "luacnn-normalized", "luacnn-fan-in", "luacnn-efficient-backprop")
+TARGET = 0.04
+
+
+def validation_errors(name, seed, X, y, train, valid):
+    """The validation error after each epoch of a recipe."""
+    model = recipe(name, random_state=seed)
+    if isinstance(model, Pipeline):
+        X = make_pipeline(*model[:-1]).fit(X[train]).transform(X)
+        model = model[-1]
+    model.fit(X[train], y[train], X_val=X[valid], y_val=y[valid])
+    return [epoch["valid_error"] for epoch in model.history_]
+
+
+def main(seeds=5):
+    torch.set_num_threads(1)
+    digits = fetch_usps(subset="train")
+    ((train, valid),) = digits.validation_split.split()
+    print(f"{'recipe':26} seed {'steps to 4 %':>12}   validation error in %, after each epoch")
+    for seed in range(seeds):
+        for name in NAMES:
+            errors = validation_errors(name, seed, digits.data, digits.target, train, valid)
+            reached = [i for i, error in enumerate(errors, 1) if error <= TARGET]
+            steps = f"{reached[0] * len(train):,}" if reached else "never"
+            curve = " ".join(f"{100 * error:.1f}" for error in errors)
+            print(f"{name:26} {seed:4} {steps:>12}   {curve}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:2]))
