@@ -1,14 +1,28 @@
-"""Images in batches, each one index into the array that holds them all."""
+"""Images in batches, which are slices of blocks of some hundred or thousand images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from sklearn.utils import gen_batches
 
 from ._samples import Part
+
+#: Images of a block, about: enough for the work per block to vanish, and few megabytes.
+BLOCK_SIZE = 2048
+
+
+class Block(NamedTuple):
+    """Images that are fetched and deformed at once, in the order of training."""
+
+    images: torch.Tensor
+    targets: torch.Tensor | None
+    weights: torch.Tensor | None
+    #: The rows of each batch.
+    batches: list[slice]
 
 
 def batch_slices(n_samples: int, batch_size: int) -> list[slice]:
@@ -21,9 +35,10 @@ def batch_slices(n_samples: int, batch_size: int) -> list[slice]:
 
 
 class Batches:
-    """The images of a data set in batches, each one index into the array that holds them all.
+    """The images of a data set in blocks of batches.
 
-    Iterating yields the batch, a tuple of images and targets (or None), and its weights (or None).
+    One index into the array that holds all images fetches many batches, so that a batch costs no
+    more than a slice; and no more than a block is ever copied, wherever the array is.
 
     Parameters
     ----------
@@ -42,24 +57,30 @@ class Batches:
     """
 
     def __init__(self, dataset, image_shape, batch_size, *, sample=None):
-        self.data, self.rows, self.weights = dataset, np.arange(len(dataset)), None
+        self.data, self.rows, self.weights = dataset, None, None
         if isinstance(dataset, Part):
             self.data, self.rows, self.weights = dataset.dataset, dataset.indices, dataset.weights
         self.image_shape = image_shape
         self.sample = sample
-        self.slices = batch_slices(len(self.rows), batch_size)
+        self.slices = batch_slices(len(dataset), batch_size)
+        self.batches_per_block = max(1, BLOCK_SIZE // batch_size)
 
     def __len__(self) -> int:
         return len(self.slices)
 
-    def __iter__(self) -> Iterator[tuple[tuple, torch.Tensor | None]]:
-        rows, weights, X, y = self.rows, self.weights, self.data.X, self.data.y
-        if self.sample is not None:
-            drawn = self.sample(len(rows))
-            rows, weights = rows[drawn], None if weights is None else weights[drawn]
-        for batch in self.slices:
-            # The copy of a few rows may be written to, even where X is read-only or on disk.
-            images = torch.from_numpy(np.asarray(X[rows[batch]], dtype=np.float32))
-            images = images.view(-1, 1, *self.image_shape)
-            targets = None if y is None else torch.as_tensor(y[rows[batch]])
-            yield (images, targets), None if weights is None else torch.from_numpy(weights[batch])
+    def __iter__(self) -> Iterator[Block]:
+        drawn = None if self.sample is None else self.sample(self.slices[-1].stop)
+        for i in range(0, len(self.slices), self.batches_per_block):
+            batches = self.slices[i : i + self.batches_per_block]
+            begin, end = batches[0].start, batches[-1].stop
+            picked = slice(begin, end) if drawn is None else drawn[begin:end]
+            rows = picked if self.rows is None else self.rows[picked]
+            # A copy of a few rows may be written to, even where X is read-only or on disk.
+            images = torch.from_numpy(np.array(self.data.X[rows], dtype=np.float32))
+            y = self.data.y
+            yield Block(
+                images.view(-1, 1, *self.image_shape),
+                None if y is None else torch.as_tensor(y[rows]),
+                None if self.weights is None else torch.from_numpy(self.weights[picked]),
+                [slice(batch.start - begin, batch.stop - begin) for batch in batches],
+            )

@@ -124,10 +124,10 @@ class ConvNetClassifier(
         brings its own loss ignores it.
 
     deformer : "default", None or callable, default="default"
-        What deforms the images of each batch in training: "default" is a
-        :class:`~sklearn_usps.RandomDeformer` with its default parameters; None leaves them as they
-        are; any other is called as ``deformer(images, generator)`` with a float32 tensor (n, 1,
-        height, width) and returns such a tensor.
+        What deforms the images in training: "default" is a :class:`~sklearn_usps.RandomDeformer`
+        with its default parameters; None leaves them as they are; any other is called as
+        ``deformer(images, generator)`` with a float32 tensor (n, 1, height, width), the images of
+        one or more batches, and returns such a tensor.
 
     class_weight : dict, "balanced" or None, default=None
         What the samples of each class count in the training loss: a dict of labels and weights,

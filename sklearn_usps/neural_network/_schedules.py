@@ -1,48 +1,48 @@
-"""How the learning rate changes from batch to batch."""
+"""How the learning rate changes from batch to batch.
+
+A schedule is an array with a factor for each batch. torch's schedulers do the same one batch at a
+time, at 15 µs a batch: a thirtieth of the time of a batch of the smallest network.
+"""
 
 from __future__ import annotations
 
-from skorch.callbacks import LRScheduler
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+import numpy as np
 
 
-def one_cycle(optimizer: Optimizer, total_steps: int, last_epoch: int) -> OneCycleLR:
-    """Rise from 1/25 of each group's rate to the rate itself, then fall to almost zero.
+def one_cycle(n_batches: int) -> np.ndarray:
+    """Rise from 1/25 to 1 over the first 30 % of the batches, then fall to almost zero.
+
+    Both along half a wave of the cosine, as torch's `OneCycleLR` by default.
 
     References
     ----------
     .. [1] L. N. Smith and N. Topin, "Super-Convergence: Very Fast Training of Neural Networks Using
        Large Learning Rates", arXiv:1708.07120, 2017.
     """
-    highest = [group["lr"] for group in optimizer.param_groups]
-    # The momentum stays as it is: not every optimizer has one.
-    return OneCycleLR(optimizer, highest, total_steps, cycle_momentum=False, last_epoch=last_epoch)
+    first, last = 1 / 25, 1 / 25 / 10_000
+    highest = 0.3 * n_batches - 1
+    batch = np.arange(n_batches)
+    # Of fewer than four batches none rises.
+    risen = np.clip(batch / highest, 0, 1) if highest > 0 else np.ones(n_batches)
+    fallen = np.clip((batch - highest) / max(n_batches - 1 - highest, 1), 0, 1)
+    rise = first + (1 - first) * _half_wave(risen)
+    return np.where(batch <= highest, rise, 1 + (last - 1) * _half_wave(fallen))
 
 
-def cosine(optimizer: Optimizer, total_steps: int, last_epoch: int) -> CosineAnnealingLR:
-    """Fall from each group's rate to zero along half a wave of the cosine.
+def cosine(n_batches: int) -> np.ndarray:
+    """Fall from 1 towards zero along half a wave of the cosine.
 
     References
     ----------
     .. [1] I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
        ICLR 2017, equation 5 without restarts.
     """
-    return CosineAnnealingLR(optimizer, total_steps, last_epoch=last_epoch)
+    return 1 - _half_wave(np.arange(n_batches) / n_batches)
+
+
+def _half_wave(x: np.ndarray) -> np.ndarray:
+    """From 0 at 0 to 1 at 1."""
+    return (1 - np.cos(np.pi * x)) / 2
 
 
 SCHEDULES = {"one-cycle": one_cycle, "cosine": cosine}
-
-
-def schedule_callback(name: str, total_steps: int) -> list[tuple[str, LRScheduler]]:
-    """The named callback that runs a schedule over `total_steps` batches, none if constant."""
-    if name == "constant":
-        return []
-    scheduler = LRScheduler(
-        SCHEDULES[name],
-        total_steps=total_steps,
-        step_every="batch",
-        event_name=None,
-        last_epoch=-1,  # it starts anew in each fit, also where a warm start continues a history
-    )
-    return [("lr_schedule", scheduler)]

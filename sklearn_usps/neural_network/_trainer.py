@@ -1,24 +1,24 @@
-"""The skorch net that trains: a batch is one index, and there is little work around it.
+"""The skorch net that trains: a batch is a slice, and there is little work around it.
 
-skorch gives the loop, the history and the callbacks. What it adds to a batch beyond a bare PyTorch
-loop is taken away here: the data loader, which collates single samples; the walk over all modules
-that sets their mode; the slices of the history; and calls of callbacks that don't listen to
-batches.
+skorch gives the loop over epochs, the history and the callbacks. What it adds to a batch beyond a
+bare PyTorch loop is taken away here: the data loader, which collates single samples; the walk over
+all modules that sets their mode; the history of each batch and calls of callbacks, where none
+listens to batches; and torch's schedulers.
 """
 
 from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import chain
 
-import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ._batches import Batches
+from ._batches import Batches, Block
 
 #: How many images to look at at once where no gradient is needed.
 INFERENCE_BATCH_SIZE = 1024
@@ -52,13 +52,16 @@ class Trainer(NeuralNetClassifier):
         Whether each epoch has all samples in a random order, or as many drawn independently.
 
     deformer : callable or None
-        ``deformer(images, generator)`` deforms the images of a batch in training.
+        ``deformer(images, generator)`` deforms the images of a block of batches in training.
 
     label_smoothing : float
         Of the cross-entropy, where the network has no loss of its own.
 
     lr_factors : dict of str to float
         What to multiply the learning rate by, for parameters by name; one for all others.
+
+    schedule : ndarray of shape (n_batches,) or None
+        What to multiply the learning rate by, for each batch of the training; None: one.
 
     **options
         As of `skorch.NeuralNetClassifier`.
@@ -74,6 +77,7 @@ class Trainer(NeuralNetClassifier):
         deformer,
         label_smoothing,
         lr_factors,
+        schedule,
         **options,
     ):
         super().__init__(
@@ -89,6 +93,7 @@ class Trainer(NeuralNetClassifier):
         self.deformer = deformer
         self.label_smoothing = label_smoothing
         self.lr_factors = lr_factors
+        self.schedule = schedule
 
     @property
     def _default_callbacks(self):
@@ -139,6 +144,7 @@ class Trainer(NeuralNetClassifier):
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         self.interrupted_ = False
+        self.n_steps_ = 0
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
         except StopTraining:
@@ -152,26 +158,65 @@ class Trainer(NeuralNetClassifier):
             return
         epoch = self.history[-1]
         if training:
+            self._follow_schedule()
             group = self.optimizer_.param_groups[0]
             epoch["lr"] = group["lr"] / group["lr_factor"]
-        scores, targets = [], []
-        for batch, weights in iterator:
+        run_block = self._run_and_tell if any(self.listeners_.values()) else self._run_block
+        wrong, weight = 0.0, 0.0
+        for block in iterator:
+            block = block._replace(images=block.images.to(self.device))
+            if training and self.deformer is not None:
+                block = block._replace(images=self.deformer(block.images, self.generator))
+            scores = run_block(block, training, prefix, step_fn)
+            block_wrong, block_weight = _count_wrong(scores, block.targets, block.weights)
+            wrong, weight = wrong + block_wrong, weight + block_weight
+        epoch[prefix + "_batch_count"] = len(iterator)
+        epoch[prefix + "_error"] = wrong / weight
+
+    def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[torch.Tensor]:
+        """Run the batches of a block, which in the history is one batch; return their scores."""
+        steps = [step_fn(batch, weights=weights) for batch, weights in _batches(block)]
+        losses = [step["loss"].item() for step in steps]
+        if training:
+            self._check_losses(losses)
+        sizes = [len(step["y_pred"]) for step in steps]
+        mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
+        self.history[-1]["batches"].append(
+            {prefix + "_loss": mean, prefix + "_batch_size": sum(sizes)}
+        )
+        return [step["y_pred"].detach() for step in steps]
+
+    def _run_and_tell(self, block, training, prefix, step_fn) -> list[torch.Tensor]:
+        """The same where callbacks listen to batches, each of which is in the history."""
+        scores = []
+        for batch, weights in _batches(block):
             record: dict = {}
-            epoch["batches"].append(record)
+            self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
-            if training and not math.isfinite(loss):
-                raise ValueError(
-                    f"The loss became {loss} in epoch {epoch['epoch']}. Make lr smaller "
-                    f"(lr={self.lr}), or scale X to about [0, 1] if its values are large."
-                )
+            if training:
+                self._check_losses([loss])
             record[prefix + "_batch_size"] = len(batch[0])
             scores.append(step["y_pred"].detach())
-            targets.append((batch[1], weights))
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        epoch[prefix + "_batch_count"] = len(scores)
-        epoch[prefix + "_error"] = _error(scores, targets)
+        return scores
+
+    def _check_losses(self, losses: list[float]) -> None:
+        for loss in losses:
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"The loss became {loss} in epoch {self.history[-1]['epoch']}. Make lr smaller "
+                    f"(lr={self.lr}), or scale X to about [0, 1] if its values are large."
+                )
+
+    def _follow_schedule(self) -> None:
+        """Set the learning rates of the next batch."""
+        if self.schedule is None or self.n_steps_ == len(self.schedule):
+            return
+        lr = self.lr * float(self.schedule[self.n_steps_])
+        for group in self.optimizer_.param_groups:
+            group["lr"] = lr * group["lr_factor"]
 
     def get_iterator(self, dataset, training=False):
         if training:
@@ -185,15 +230,32 @@ class Trainer(NeuralNetClassifier):
 
     # One batch
 
+    def train_step(self, batch, weights=None, **fit_params):
+        steps = []
+
+        def closure():
+            self.optimizer_.zero_grad()
+            step = self.train_step_single(batch, weights=weights)
+            steps.append(step)
+            if self.listeners_["on_grad_computed"]:
+                parameters = list(self.module_.named_parameters())
+                self.notify(
+                    "on_grad_computed", named_parameters=parameters, batch=batch, training=True
+                )
+            return step["loss"]
+
+        self.optimizer_.step(closure)
+        self.n_steps_ += 1
+        self._follow_schedule()
+        return steps[0]
+
     def train_step_single(self, batch, weights=None, **fit_params):
         images, targets = batch
         self._set_training(True)
-        if self.deformer is not None:
-            images = self.deformer(images, self.generator)
         scores = self.infer(images)
         loss = self.get_loss(scores, targets, weights=weights)
         loss.backward()
-        return {"loss": loss, "y_pred": scores}
+        return {"loss": loss.detach(), "y_pred": scores.detach()}
 
     def validation_step(self, batch, weights=None, **fit_params):
         self._set_training(False)
@@ -236,7 +298,8 @@ class Trainer(NeuralNetClassifier):
 
     def _map(self, function, X, training=False, device="cpu"):
         """Yield what a function makes of each batch of images."""
-        for (images, _), _ in self.get_iterator(self.get_dataset(X)):
+        blocks = self.get_iterator(self.get_dataset(X))
+        for (images, _), _ in chain.from_iterable(map(_batches, blocks)):
             self._set_training(training)
             with torch.inference_mode(not training):
                 values = function(images).to(device)
@@ -252,11 +315,20 @@ def _probabilities(module, scores):
     return log_probabilities(module, scores).exp()
 
 
-def _error(scores: list, targets: list) -> float:
-    """The weighted share of samples whose highest score is not that of the target."""
-    wrong = torch.cat(scores).argmax(1).cpu() != torch.cat([target for target, _ in targets])
-    weights = [weight for _, weight in targets if weight is not None]
-    return float(np.average(wrong.numpy(), weights=torch.cat(weights) if weights else None))
+def _batches(block: Block):
+    """The batches of a block, tuples of images and targets, and their weights."""
+    images, targets, weights, batches = block
+    for rows in batches:
+        batch = (images[rows], None if targets is None else targets[rows])
+        yield batch, None if weights is None else weights[rows]
+
+
+def _count_wrong(scores: list, targets, weights) -> tuple[float, float]:
+    """The weights of the samples whose highest score is not that of the target, and of all."""
+    wrong = torch.cat(scores).argmax(1).cpu() != targets
+    if weights is None:
+        return float(wrong.sum()), float(len(wrong))
+    return float(weights[wrong].sum(dtype=torch.float64)), float(weights.sum(dtype=torch.float64))
 
 
 def _hears(callback, event: str) -> bool:

@@ -18,8 +18,10 @@ from skorch.callbacks import (
     ProgressBar,
 )
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from sklearn_usps import ConvNetClassifier
+from sklearn_usps.neural_network._schedules import SCHEDULES
 
 FAST = {"max_epochs": 3, "batch_size": 32, "deformer": None, "random_state": 0}
 
@@ -123,6 +125,45 @@ def test_learning_rate_follows_its_schedule(bars):
     assert np.argmax(rates["one-cycle"]) == 3
     assert max(rates["one-cycle"]) == pytest.approx(0.01, rel=0.01)
     assert rates["one-cycle"][-1] < 0.002
+
+
+@pytest.mark.parametrize("n_batches", [2, 3, 10, 77])
+@pytest.mark.parametrize(
+    ("name", "scheduler"),
+    [
+        ("cosine", CosineAnnealingLR),
+        ("one-cycle", lambda opt, n: OneCycleLR(opt, 0.01, n, cycle_momentum=False)),
+    ],
+)
+def test_schedules_are_those_of_torch(name, scheduler, n_batches):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.01)
+    scheduler = scheduler(optimizer, n_batches)
+    rates = [scheduler.get_last_lr()[0]]
+    for _ in range(n_batches - 1):
+        optimizer.step()
+        scheduler.step()
+        rates += scheduler.get_last_lr()
+    np.testing.assert_allclose(0.01 * SCHEDULES[name](n_batches), rates, atol=1e-9)
+
+
+def test_who_listens_changes_nothing(bars):
+    """Batches are told one by one to callbacks, and kept together where nobody listens."""
+
+    class Listener(Callback):
+        def on_batch_end(self, net, **kwargs):
+            pass
+
+    X, y = bars
+    options = {**FAST, "deformer": "default"}
+    fits = [
+        ConvNetClassifier(callbacks=callbacks, **options).fit(X, y, X_val=X[:50], y_val=y[:50])
+        for callbacks in ([], [Listener()])
+    ]
+    np.testing.assert_array_equal(*(fit.predict_proba(X) for fit in fits))
+    for silent, told in zip(*(fit.history_ for fit in fits), strict=True):
+        del silent["duration"], told["duration"]
+        assert silent == pytest.approx(told)
+    assert [len(fit.net_.history[-1, "batches"]) for fit in fits] == [2, 5]
 
 
 # Early stopping
