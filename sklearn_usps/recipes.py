@@ -11,7 +11,7 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils._param_validation import StrOptions, validate_params
 
 from .neural_network import ConvNetClassifier
-from .preprocessing import ImageNormalizer
+from .preprocessing import ImageNormalizer, RandomDeformer
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
@@ -71,6 +71,7 @@ def _minibatch(random_state):
         batch_size=64,
         max_epochs=20,
         label_smoothing=0.0,
+        deformer=RandomDeformer(rotation=10, scale=0.1, shear=0.15, shift=1, elastic_alpha=8),
         random_state=random_state,
     )
     return make_pipeline(ImageNormalizer(), classifier)

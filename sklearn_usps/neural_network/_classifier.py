@@ -58,8 +58,9 @@ class ConvNetClassifier(
     network : {"convnet", "lecun1989", "lenet5", "torch7"} or class, default="convnet"
         The network.
 
-        - "convnet": three batch-normalized convolutions with rectifiers, and a linear layer.
-          `network_params`: `n_planes`, by default (32, 48, 64), and `dropout`, by default 0.3.
+        - "convnet": batch-normalized convolutions with rectifiers, and a linear layer.
+          `network_params`: `n_planes`, the planes of each convolution, by default
+          (16, 32, 48, 64), and `dropout`, by default 0.3.
         - "lecun1989": the first convolutional network trained by backpropagation [6]_, made for
           images 16 × 16 with values in [-1, 1]: 9,760 parameters, squared error. `network_params`:
           `background`, by default -1, the value beyond the border.
@@ -87,7 +88,7 @@ class ConvNetClassifier(
         class of :mod:`torch.optim`, which is given `lr`, and `momentum` and `weight_decay` where
         its signature has them.
 
-    lr : float, default=0.01
+    lr : float, default=0.02
         Learning rate, in (0, inf); with a schedule, the highest.
 
     momentum : float, default=0.9
@@ -242,7 +243,7 @@ class ConvNetClassifier(
     >>> from sklearn_usps import ConvNetClassifier
     >>> X, y = load_digits(return_X_y=True)
     >>> X_train, X_test, y_train, y_test = train_test_split(X / 16, y, random_state=0)
-    >>> clf = ConvNetClassifier(max_epochs=4, random_state=0).fit(X_train, y_train)
+    >>> clf = ConvNetClassifier(max_epochs=10, random_state=0).fit(X_train, y_train)
     >>> clf.image_shape_
     (8, 8)
     >>> clf.score(X_test, y_test)
@@ -282,7 +283,7 @@ class ConvNetClassifier(
         network_params=None,
         image_shape=None,
         optimizer="adamw",
-        lr=0.01,
+        lr=0.02,
         momentum=0.9,
         weight_decay=0.01,
         lr_schedule="one-cycle",

@@ -23,11 +23,11 @@ from ._layers import Dropout, convolution, draw_uniform, linear
 
 
 class ConvNet(nn.Module):
-    """The default: three batch-normalized convolutions and a linear layer.
+    """The default: batch-normalized convolutions and a linear layer.
 
-    The first convolution is 5 × 5, of stride 2, on an image whose border is replicated; the second
-    3 × 3; the third 3 × 3, of stride 2. Each is followed by batch normalization [1]_ and a
-    rectifier. Weights are drawn as in [2]_.
+    All convolutions are 3 × 3; every second one has stride 2. The border of the image is
+    replicated, that of later planes is zero. Each convolution is followed by batch normalization
+    [1]_ and a rectifier. Weights are drawn as in [2]_.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ class ConvNet(nn.Module):
     n_classes : int
         Number of classes.
 
-    n_planes : sequence of three int, default=(32, 48, 64)
-        Number of planes of each convolution.
+    n_planes : sequence of int, default=(16, 32, 48, 64)
+        Number of planes of each convolution, one or more.
 
     dropout : float, default=0.3
         Dropout between the last convolution and the linear layer, in [0, 1).
@@ -59,24 +59,23 @@ class ConvNet(nn.Module):
         image_shape: tuple[int, int],
         n_classes: int,
         *,
-        n_planes: Sequence[int] = (32, 48, 64),
+        n_planes: Sequence[int] = (16, 32, 48, 64),
         dropout: float = 0.3,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        if len(n_planes) != 3:
-            raise ValueError(f"n_planes must be three numbers of planes. Got {n_planes!r} instead.")
-        first, second, third = n_planes
-        self.convolutions = nn.Sequential(
-            nn.ReplicationPad2d(2),
-            *_normalized_convolution(1, first, 5, generator, stride=2),
-            *_normalized_convolution(first, second, 3, generator, padding=1),
-            *_normalized_convolution(second, third, 3, generator, padding=1, stride=2),
-            nn.Flatten(),
-        )
-        height, width = (math.ceil(size / 4) for size in image_shape)
+        if len(n_planes) == 0:
+            raise ValueError(f"n_planes must have a number for each convolution. Got {n_planes!r}.")
+        layers: list[nn.Module] = [nn.ReplicationPad2d(1)]
+        n_before, height, width = 1, *image_shape
+        for i, n_after in enumerate(n_planes):
+            stride = 1 + i % 2
+            padding = 0 if i == 0 else 1
+            layers += _normalized_convolution(n_before, n_after, generator, stride, padding)
+            n_before, height, width = n_after, -(-height // stride), -(-width // stride)
+        self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.dropout = Dropout(dropout, generator)
-        n_features = third * height * width
+        n_features = n_before * height * width
         self.output = linear(n_features, n_classes)
         draw_uniform(1 / math.sqrt(n_features), generator, self.output.weight)
         nn.init.zeros_(self.output.bias)
@@ -89,8 +88,8 @@ class ConvNet(nn.Module):
         return self.output(self.dropout(self.features(images)))
 
 
-def _normalized_convolution(n_in, n_out, size, generator, **options) -> list[nn.Module]:
-    layer = convolution(n_in, n_out, size, bias=False, **options)
+def _normalized_convolution(n_in, n_out, generator, stride, padding) -> list[nn.Module]:
+    layer = convolution(n_in, n_out, 3, bias=False, stride=stride, padding=padding)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
     return [layer, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
 

@@ -24,26 +24,26 @@ class RandomDeformer(BaseEstimator):
 
     Parameters
     ----------
-    rotation : float, default=10.0
+    rotation : float, default=12.0
         Largest angle in degrees, in [0, inf). Each image is turned by an angle drawn uniformly
         from [-rotation, rotation].
 
-    scale : float, default=0.1
+    scale : float, default=0.15
         Largest relative change in size, in [0, 1). The width and the height of each image are
         multiplied by two independent factors drawn uniformly from [1 - scale, 1 + scale].
 
-    shear : float, default=0.15
+    shear : float, default=0.2
         Largest slant, in [0, inf). Each row moves to the right by its height above the middle of
         the image times a factor drawn uniformly from [-shear, shear].
 
-    shift : float, default=1.0
+    shift : float, default=1.2
         Largest move in pixels, in [0, inf). Each image moves to the right and down by two
         independent distances drawn uniformly from [-shift, shift].
 
-    elastic_alpha : float, default=8.0
+    elastic_alpha : float, default=10.0
         Strength of the elastic deformation, in [0, inf): the factor that Simard et al. [1]_
         call α. With `elastic_sigma` of one pixel or more, pixels move by distances of standard
-        deviation ``elastic_alpha / (elastic_sigma * sqrt(12 * pi))`` along each axis; 0.43 pixels
+        deviation ``elastic_alpha / (elastic_sigma * sqrt(12 * pi))`` along each axis; 0.54 pixels
         by default.
 
     elastic_sigma : float, default=3.0
@@ -98,11 +98,11 @@ class RandomDeformer(BaseEstimator):
     def __init__(
         self,
         *,
-        rotation: float = 10.0,
-        scale: float = 0.1,
-        shear: float = 0.15,
-        shift: float = 1.0,
-        elastic_alpha: float = 8.0,
+        rotation: float = 12.0,
+        scale: float = 0.15,
+        shear: float = 0.2,
+        shift: float = 1.2,
+        elastic_alpha: float = 10.0,
         elastic_sigma: float = 3.0,
     ):
         self.rotation = rotation

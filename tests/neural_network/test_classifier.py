@@ -139,7 +139,7 @@ def test_network_params_reach_the_network(bars):
     classifier = ConvNetClassifier(network=Linear, network_params={"bias": False}, **FAST)
     assert classifier.fit(*bars).n_parameters_ == 3 * 256
     classifier = ConvNetClassifier(network_params={"n_planes": (4, 4, 4)}, **FAST)
-    assert classifier.fit(*bars).n_parameters_ == 100 + 8 + 144 + 8 + 144 + 8 + 64 * 3 + 3
+    assert classifier.fit(*bars).n_parameters_ == 36 + 8 + 144 + 8 + 144 + 8 + 256 * 3 + 3
 
 
 # Determinism

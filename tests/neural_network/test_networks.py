@@ -115,7 +115,7 @@ def test_dropout_keeps_the_mean_and_draws_from_its_generator():
 
 @pytest.mark.parametrize(
     ("params", "message"),
-    [({"n_planes": (8, 8)}, "three numbers of planes"), ({"dropout": 1.0}, r"in \[0, 1\)")],
+    [({"n_planes": ()}, "a number for each convolution"), ({"dropout": 1.0}, r"in \[0, 1\)")],
 )
 def test_wrong_network_params_are_named(params, message):
     with pytest.raises(ValueError, match=message):
@@ -251,9 +251,10 @@ def test_partial_convolution_is_a_convolution_of_the_planes_it_sees():
         (
             "convnet",
             {
-                "convolutions.1": (25, 64),
-                "convolutions.4": (9 * 32, 64),
-                "convolutions.7": (9 * 48, 16),
+                "convolutions.1": (9, 256),
+                "convolutions.4": (9 * 16, 64),
+                "convolutions.7": (9 * 32, 64),
+                "convolutions.10": (9 * 48, 16),
                 "output": (1024, 1),
             },
         ),
@@ -288,5 +289,6 @@ def test_rates_go_by_efficient_backprop():
 def test_what_is_no_weighted_sum_keeps_the_rate():
     factors = rate_factors("fan-in", build("convnet"), (16, 16))
     names = {name.rpartition(".")[0] for name in factors}
-    assert names == {"convolutions.1", "convolutions.4", "convolutions.7", "output"}
+    convolutions = {f"convolutions.{i}" for i in (1, 4, 7, 10)}
+    assert names == {*convolutions, "output"}
     assert rate_factors("none", build("convnet"), (16, 16)) == {}

@@ -235,10 +235,10 @@ def test_parameters_can_be_searched_but_pipelines_find_no_transformer():
     deformer = clone(RandomDeformer(rotation=7)).set_params(shift=2)
     assert deformer.get_params() == {
         "rotation": 7,
-        "scale": 0.1,
-        "shear": 0.15,
+        "scale": 0.15,
+        "shear": 0.2,
         "shift": 2,
-        "elastic_alpha": 8.0,
+        "elastic_alpha": 10.0,
         "elastic_sigma": 3.0,
     }
     assert repr(deformer) == "RandomDeformer(rotation=7, shift=2)"
