@@ -1,5 +1,6 @@
 import copy
 import pickle
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -246,6 +247,25 @@ def test_memory_maps_and_read_only_arrays_are_taken_as_they_are(bars, tmp_path):
         fitted = ConvNetClassifier(**FAST).fit(mapped, y)
         np.testing.assert_array_equal(fitted.predict_proba(mapped), fitted.predict_proba(X))
     assert_same_bits(fitted, ConvNetClassifier(**FAST).fit(X, y))
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_large_memory_map_is_never_copied_whole(method, tmp_path):
+    X = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.uint8, (100_000, 256))
+    X[:, :128] = np.arange(100_000)[:, None] % 2  # two kinds of images
+    y = np.arange(100_000) % 2
+    classifier = ConvNetClassifier(
+        network="torch7", batch_size=512, max_epochs=1, deformer=None, random_state=0
+    )
+    options = {} if method == "fit" else {"classes": [0, 1]}
+    tracemalloc.start()
+    try:
+        getattr(classifier, method)(X, y, **options)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < X.nbytes / 2
+    assert classifier.score(X[:100], y[:100]) == 1
 
 
 def test_what_scikit_learn_refuses_is_refused(bars):
