@@ -194,3 +194,8 @@ def test_cross_validation_routes_weights_and_a_validation_set(model, digits):
     # the score leaves the sevens out as well
     assert search.best_score_ == pytest.approx(scores.mean(), abs=0.05)
     assert search.best_score_ > 0.9
+
+
+def test_worker_processes_share_the_processors():
+    n_threads = joblib.Parallel(n_jobs=2)([joblib.delayed(torch.get_num_threads)()] * 2)
+    assert max(n_threads) <= max(1, joblib.cpu_count() // 2)
