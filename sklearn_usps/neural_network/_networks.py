@@ -37,7 +37,7 @@ class ConvNet(nn.Module):
     n_classes : int
         Number of classes.
 
-    n_planes : sequence of int, default=(16, 32, 48, 64)
+    n_planes : sequence of int, default=(16, 32, 32, 64, 64)
         Number of planes of each convolution, one or more.
 
     dropout : float, default=0.3
@@ -59,7 +59,7 @@ class ConvNet(nn.Module):
         image_shape: tuple[int, int],
         n_classes: int,
         *,
-        n_planes: Sequence[int] = (16, 32, 48, 64),
+        n_planes: Sequence[int] = (16, 32, 32, 64, 64),
         dropout: float = 0.3,
         generator: torch.Generator | None = None,
     ):

@@ -254,7 +254,8 @@ def test_partial_convolution_is_a_convolution_of_the_planes_it_sees():
                 "convolutions.1": (9, 256),
                 "convolutions.4": (9 * 16, 64),
                 "convolutions.7": (9 * 32, 64),
-                "convolutions.10": (9 * 48, 16),
+                "convolutions.10": (9 * 32, 16),
+                "convolutions.13": (9 * 64, 16),
                 "output": (1024, 1),
             },
         ),
@@ -289,6 +290,6 @@ def test_rates_go_by_efficient_backprop():
 def test_what_is_no_weighted_sum_keeps_the_rate():
     factors = rate_factors("fan-in", build("convnet"), (16, 16))
     names = {name.rpartition(".")[0] for name in factors}
-    convolutions = {f"convolutions.{i}" for i in (1, 4, 7, 10)}
+    convolutions = {f"convolutions.{i}" for i in (1, 4, 7, 10, 13)}
     assert names == {*convolutions, "output"}
     assert rate_factors("none", build("convnet"), (16, 16)) == {}
