@@ -18,7 +18,7 @@ EXPECTED_FAILURES = {
 @parametrize_with_checks(
     [
         ConvNetClassifier(),
-        ConvNetClassifier(network="lenet5", lr=0.01),
+        ConvNetClassifier(network="lenet5", lr=0.01, deformer=None),
         ConvNetClassifier(network="torch7", lr=0.05),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
