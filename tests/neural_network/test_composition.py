@@ -180,7 +180,8 @@ def test_html_shows_the_parameters(model, digits):
 
 
 @pytest.mark.skipif(
-    sklearn.__version__.startswith("1.6."), reason="there searches don't route to a pipeline's score"
+    sklearn.__version__.startswith("1.6."),
+    reason="there searches don't route to a pipeline's score",
 )
 def test_cross_validation_routes_weights_and_a_validation_set(model, digits):
     X, y = digits
