@@ -184,7 +184,7 @@ class Trainer(NeuralNetClassifier):
         self.history[-1]["batches"].append(
             {prefix + "_loss": mean, prefix + "_batch_size": sum(sizes)}
         )
-        return [step["y_pred"].detach() for step in steps]
+        return [step["y_pred"] for step in steps]
 
     def _run_and_tell(self, block, training, prefix, step_fn) -> list[torch.Tensor]:
         """The same where callbacks listen to batches, each of which is in the history."""
@@ -198,7 +198,7 @@ class Trainer(NeuralNetClassifier):
             if training:
                 self._check_losses([loss])
             record[prefix + "_batch_size"] = len(batch[0])
-            scores.append(step["y_pred"].detach())
+            scores.append(step["y_pred"])
             self.notify("on_batch_end", batch=batch, training=training, **step)
         return scores
 
