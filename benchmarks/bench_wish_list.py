@@ -11,7 +11,7 @@ it is left out.
 import sys
 
 import torch
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 
 from sklearn_usps import fetch_usps
 from sklearn_usps.recipes import recipe
@@ -24,7 +24,7 @@ def validation_errors(name, seed, X, y, train, valid):
     """The validation error after each epoch of a recipe."""
     model = recipe(name, random_state=seed)
     if isinstance(model, Pipeline):
-        X = make_pipeline(*model[:-1]).fit(X[train]).transform(X)
+        X = model[:-1].fit(X[train]).transform(X)
         model = model[-1]
     model.fit(X[train], y[train], X_val=X[valid], y_val=y[valid])
     return [epoch["valid_error"] for epoch in model.history_]

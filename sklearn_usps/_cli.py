@@ -225,11 +225,19 @@ def _reproduce(options: argparse.Namespace) -> int:
     recipe(options.name)  # an unknown name is told before the digits are fetched
     chosen = RECIPES[options.name]
     version = options.data or chosen.version
+    if options.hold_out is not None and version != "zip":
+        raise ValueError(
+            f"--hold-out needs images in random order, those of version {version} are sorted by "
+            "class: set --data zip."
+        )
     X, y = fetch_usps(version=version, subset="train", return_X_y=True)
     if options.hold_out is None:
         X_test, y_test = fetch_usps(version=version, subset="test", return_X_y=True)
     else:
-        _check_hold_out(options.hold_out, version, len(X))
+        if not 1 <= options.hold_out < len(X):
+            raise ValueError(
+                f"--hold-out must be between 1 and {len(X) - 1:,}. Got {options.hold_out} instead."
+            )
         X, X_test = X[: -options.hold_out], X[-options.hold_out :]
         y, y_test = y[: -options.hold_out], y[-options.hold_out :]
     print(
@@ -248,19 +256,6 @@ def _reproduce(options: argparse.Namespace) -> int:
     print(_summary(errors))
     print(_published(chosen))
     return 0
-
-
-def _check_hold_out(n_images: int, version: str, n_train: int) -> None:
-    """Raise a ValueError where the last images can't stand for the others."""
-    if version != "zip":
-        raise ValueError(
-            f"--hold-out needs images in random order, those of version {version} are sorted by "
-            "class: set --data zip."
-        )
-    if not 1 <= n_images < n_train:
-        raise ValueError(
-            f"--hold-out must be between 1 and {n_train - 1:,}. Got {n_images} instead."
-        )
 
 
 def _summary(errors: Sequence[float]) -> str:
