@@ -268,5 +268,5 @@ def _summary(errors: Sequence[float]) -> str:
 def _published(chosen) -> str:
     """What to compare the result of a recipe with."""
     if chosen.published is None:
-        return f"Published: the idea, without a figure ({chosen.source})"
+        return f"Published: no figure ({chosen.source})"
     return f"Published: {chosen.published} on version {chosen.version} ({chosen.source})"

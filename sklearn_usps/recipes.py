@@ -1,4 +1,4 @@
-"""Published experiments by name."""
+"""Experiments by name: published ones, and the demo's task in a second or less."""
 
 from __future__ import annotations
 
@@ -77,6 +77,23 @@ def _minibatch(random_state):
     return make_pipeline(ImageNormalizer(), classifier)
 
 
+def _fast(random_state):
+    """Less error than an SVC in less time, by settings that cross-validation chose."""
+    classifier = ConvNetClassifier(
+        network_params={
+            "n_planes": (24, 32),
+            "kernel_sizes": (5, 3),
+            "strides": (3, 1),
+            "dropout": 0.0,
+        },
+        lr=0.06,
+        max_epochs=3,
+        deformer=None,
+        random_state=random_state,
+    )
+    return make_pipeline(ImageNormalizer(), classifier)
+
+
 def _lecun1989(random_state):
     """The paper's network, passes and input in [-1, 1], by plain gradient descent."""
     classifier = _luacnn(
@@ -99,6 +116,7 @@ RECIPES: dict[str, Recipe] = {
     "luacnn-efficient-backprop": Recipe("luacnn", None, _IDEAS, _luacnn_efficient_backprop),
     "luacnn-early-stopping": Recipe("luacnn", None, _IDEAS, _luacnn_early_stopping),
     "minibatch": Recipe("luacnn", "test error 3-4 %", "H. Penedones, luacnn", _minibatch),
+    "fast": Recipe("roweis", None, "cross-validation on training images", _fast),
     "lecun1989": Recipe(
         "zip", "training error 0.14 %, test error 5.0 %", "LeCun et al., 1989", _lecun1989
     ),
@@ -110,15 +128,15 @@ RECIPES: dict[str, Recipe] = {
     prefer_skip_nested_validation=True,
 )
 def recipe(name, *, random_state=None):
-    """Return an estimator set up as in a published experiment.
+    """Return an estimator set up as in an experiment.
 
     ``python -m sklearn_usps reproduce NAME`` trains and tests it.
 
     Parameters
     ----------
     name : str
-        The experiment. ``RECIPES[name]`` has the version of the digits that it was published on,
-        the figures to expect and their source.
+        The experiment. ``RECIPES[name]`` has the version of the digits that it is meant for, the
+        published figures and their source.
 
         - "luacnn": the demo [1]_: a small network trained by 100,000 steps of stochastic gradient
           descent at rate 0.01, each on one image drawn at random. Test error 3-4 % on the version
@@ -131,6 +149,9 @@ def recipe(name, *, random_state=None):
         - "minibatch": the network of the demo, trained in seconds to less error: normalized pixels,
           deformed images, and AdamW with a one-cycle rate in batches of 64. The settings were
           chosen by cross-validation on the training images of the version "roweis".
+        - "fast": a small batch-normalized network, trained in half a second on two cores to less
+          error than a support vector classifier reaches. The settings were chosen by
+          cross-validation on the training images of the versions "roweis" and "zip".
         - "lecun1989": the network of [4]_ after 23 passes over the training images, one at a time.
           Training error 0.14 %, test error 5.0 % on the version "zip". The paper's rates come from
           second derivatives; here the gradient descent is plain, at a rate that was chosen on

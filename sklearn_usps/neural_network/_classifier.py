@@ -60,7 +60,8 @@ class ConvNetClassifier(
 
         - "convnet": batch-normalized convolutions with rectifiers, and a linear layer.
           `network_params`: `n_planes`, the planes of each convolution, by default
-          (16, 32, 32, 64, 64), and `dropout`, by default 0.3.
+          (16, 32, 32, 64, 64); `kernel_sizes`, by default 3 for each; `strides`, by default 1, and
+          2 for every second; and `dropout`, by default 0.3.
         - "lecun1989": the first convolutional network trained by backpropagation [6]_, made for
           images 16 × 16 with values in [-1, 1]: 9,760 parameters, squared error. `network_params`:
           `background`, by default -1, the value beyond the border.

@@ -25,9 +25,9 @@ from ._layers import Dropout, convolution, draw_uniform, linear
 class ConvNet(nn.Module):
     """The default: batch-normalized convolutions and a linear layer.
 
-    All convolutions are 3 × 3; every second one has stride 2. The border of the image is
-    replicated, that of later planes is zero. Each convolution is followed by batch normalization
-    [1]_ and a rectifier. Weights are drawn as in [2]_.
+    The border of the image is replicated, that of later planes is zero, so that a convolution of
+    stride 1 keeps height and width. Each convolution is followed by batch normalization [1]_ and a
+    rectifier. Weights are drawn as in [2]_.
 
     Parameters
     ----------
@@ -39,6 +39,12 @@ class ConvNet(nn.Module):
 
     n_planes : sequence of int, default=(16, 32, 32, 64, 64)
         Number of planes of each convolution, one or more.
+
+    kernel_sizes : sequence of int, default=None
+        Height and width of the filters of each convolution, odd. None: 3 for all.
+
+    strides : sequence of int, default=None
+        Pixels from one output of each convolution to the next. None: 1, and 2 for every second.
 
     dropout : float, default=0.3
         Dropout between the last convolution and the linear layer, in [0, 1).
@@ -60,18 +66,24 @@ class ConvNet(nn.Module):
         n_classes: int,
         *,
         n_planes: Sequence[int] = (16, 32, 32, 64, 64),
+        kernel_sizes: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
         dropout: float = 0.3,
         generator: torch.Generator | None = None,
     ):
         super().__init__()
-        if len(n_planes) == 0:
-            raise ValueError(f"n_planes must have a number for each convolution. Got {n_planes!r}.")
-        layers: list[nn.Module] = [nn.ReplicationPad2d(1)]
+        if kernel_sizes is None:
+            kernel_sizes = [3] * len(n_planes)
+        if strides is None:
+            strides = [1 + i % 2 for i in range(len(n_planes))]
+        _check_convolutions(n_planes, kernel_sizes, strides)
+        layers: list[nn.Module] = [nn.ReplicationPad2d(kernel_sizes[0] // 2)]
         n_before, height, width = 1, *image_shape
-        for i, n_after in enumerate(n_planes):
-            stride = 1 + i % 2
-            padding = 0 if i == 0 else 1
-            layers += _normalized_convolution(n_before, n_after, generator, stride, padding)
+        for i, (n_after, size, stride) in enumerate(
+            zip(n_planes, kernel_sizes, strides, strict=True)
+        ):
+            padding = 0 if i == 0 else size // 2
+            layers += _normalized_convolution(n_before, n_after, size, stride, padding, generator)
             n_before, height, width = n_after, -(-height // stride), -(-width // stride)
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.dropout = Dropout(dropout, generator)
@@ -88,8 +100,21 @@ class ConvNet(nn.Module):
         return self.output(self.dropout(self.features(images)))
 
 
-def _normalized_convolution(n_in, n_out, generator, stride, padding) -> list[nn.Module]:
-    layer = convolution(n_in, n_out, 3, bias=False, stride=stride, padding=padding)
+def _check_convolutions(n_planes, kernel_sizes, strides) -> None:
+    if len(n_planes) == 0:
+        raise ValueError(f"n_planes must have a number for each convolution. Got {n_planes!r}.")
+    for name, values in [("kernel_sizes", kernel_sizes), ("strides", strides)]:
+        if len(values) != len(n_planes):
+            raise ValueError(
+                f"{name} must have a number for each of the {len(n_planes)} convolutions of "
+                f"n_planes. Got {values!r}."
+            )
+    if any(size % 2 == 0 for size in kernel_sizes):
+        raise ValueError(f"kernel_sizes must be odd. Got {kernel_sizes!r}.")
+
+
+def _normalized_convolution(n_in, n_out, size, stride, padding, generator) -> list[nn.Module]:
+    layer = convolution(n_in, n_out, size, bias=False, stride=stride, padding=padding)
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
     return [layer, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]
 

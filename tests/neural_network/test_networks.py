@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from sklearn_usps.neural_network._classic_networks import Torch7
 from sklearn_usps.neural_network._layer_rates import layer_sizes, rate_factors
@@ -102,6 +103,16 @@ def test_convnet_takes_its_border_from_the_image():
     torch.testing.assert_close(difference, difference[:, :, :1, :1].expand_as(difference))
 
 
+@pytest.mark.parametrize("image_shape", [(16, 16), (7, 11), (1, 2)])
+def test_convnet_takes_kernel_sizes_and_strides(image_shape):
+    params = {"n_planes": (4, 8, 8), "kernel_sizes": (5, 3, 1), "strides": (3, 1, 2)}
+    network = build("convnet", image_shape, **params)
+    convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    assert [layer.kernel_size for layer in convolutions] == [(5, 5), (3, 3), (1, 1)]
+    assert [layer.stride for layer in convolutions] == [(3, 3), (1, 1), (2, 2)]
+    assert network(torch.zeros(2, 1, *image_shape)).shape == (2, 10)
+
+
 def test_dropout_keeps_the_mean_and_draws_from_its_generator():
     dropout = Dropout(0.25, torch.Generator().manual_seed(0))
     ones = torch.ones(100, 100)
@@ -115,7 +126,13 @@ def test_dropout_keeps_the_mean_and_draws_from_its_generator():
 
 @pytest.mark.parametrize(
     ("params", "message"),
-    [({"n_planes": ()}, "a number for each convolution"), ({"dropout": 1.0}, r"in \[0, 1\)")],
+    [
+        ({"n_planes": ()}, "a number for each convolution"),
+        ({"kernel_sizes": (3,)}, r"kernel_sizes must have a number for each of the 5 .*\(3,\)"),
+        ({"n_planes": (8,), "strides": (1, 2)}, "strides must have a number for each of the 1"),
+        ({"n_planes": (8,), "kernel_sizes": (4,)}, r"kernel_sizes must be odd. Got \(4,\)"),
+        ({"dropout": 1.0}, r"in \[0, 1\)"),
+    ],
 )
 def test_wrong_network_params_are_named(params, message):
     with pytest.raises(ValueError, match=message):
