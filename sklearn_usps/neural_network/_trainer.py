@@ -288,6 +288,18 @@ class Trainer(NeuralNetClassifier):
     def forward_iter(self, X, training=False, device="cpu"):
         return self._map(self.infer, X, training, device)
 
+    def log_proba(self, X, average_shifts: bool = False) -> torch.Tensor:
+        """Logarithms of probabilities of images X: (n_samples, n_classes)."""
+
+        def log_proba(images):
+            return log_probabilities(self.module_, self.infer(images))
+
+        def log_mean_proba(images):
+            parts = [log_proba(shifted) for shifted in _shifts(images)]
+            return torch.stack(parts).logsumexp(0) - math.log(len(parts))
+
+        return torch.cat(list(self._map(log_mean_proba if average_shifts else log_proba, X)))
+
     def features(self, X) -> torch.Tensor:
         """The last hidden layer on images X: (n_samples, n_features)."""
 
@@ -304,6 +316,14 @@ class Trainer(NeuralNetClassifier):
             with torch.inference_mode(not training):
                 values = function(images).to(device)
             yield values
+
+
+def _shifts(images: torch.Tensor) -> list[torch.Tensor]:
+    """The images, and all of them moved by one pixel to each of the four sides."""
+    height, width = images.shape[2:]
+    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    corners = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
+    return [padded[:, :, top : top + height, left : left + width] for top, left in corners]
 
 
 def log_probabilities(module: nn.Module, scores: torch.Tensor) -> torch.Tensor:

@@ -128,6 +128,23 @@ def test_a_network_may_bring_its_loss_and_probabilities(bars):
     assert classifier.history_[-1]["valid_loss"] == pytest.approx(squares.sum(1).mean(), rel=1e-5)
 
 
+def test_average_shifts_takes_the_mean_over_five_places(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    padded = np.pad(X.reshape(-1, 16, 16), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    moved = [
+        padded[:, top : top + 16, left : left + 16].reshape(len(X), -1)
+        for top, left in [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
+    ]
+    expected = np.mean([classifier.predict_proba(images) for images in moved], axis=0)
+    assert abs(expected - classifier.predict_proba(X)).max() > 1e-3
+    classifier.set_params(average_shifts=True)
+    np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=1e-5)
+    np.testing.assert_array_equal(
+        classifier.predict(X), classifier.classes_[expected.argmax(axis=1)]
+    )
+
+
 def test_label_smoothing_is_in_the_loss(bars):
     X, y = bars
     classifier = ConvNetClassifier(label_smoothing=0.2, **FAST).fit(X, y, X_val=X, y_val=y)

@@ -1,22 +1,16 @@
 """How long a batch of training takes: ours, a bare PyTorch loop and plain skorch.
 
-Run: python benchmarks/bench_fit.py [RUNS]
-
 All train the same networks on the 10,000 training images of roweis, without deformation, by
 stochastic gradient descent with momentum at a constant rate. The bare loop is what one writes by
 hand: all images in a tensor, an index for each batch, no record but the sum of the losses. "torch7"
 is computed there both as we do it, convolution and subsampling in one, and layer by layer, as one
 would write it; so it is in skorch.
-
-Prints medians of RUNS (default 5) interleaved runs, in microseconds a batch, and the median of the
-ratios to the first column with the smallest and the largest.
 """
 
 import statistics
-import sys
-import time
 
 import torch
+from harness import interleaved, main, ratio
 from skorch import NeuralNetClassifier
 from torch import nn
 from torch.nn import functional
@@ -56,7 +50,7 @@ def ours(X, y, network, batch_size, epochs):
 
 def bare_loop(X, y, module, batch_size, epochs):
     X, y = torch.from_numpy(X).view(-1, 1, 16, 16), torch.from_numpy(y)
-    optimizer = torch.optim.SGD(module.parameters(), lr=LR, momentum=MOMENTUM)
+    optimizer = torch.optim.SGD(module.parameters(), lr=LR, momentum=MOMENTUM, fused=True)
     for _ in range(epochs):
         total = torch.zeros(())
         order = torch.randperm(len(X))
@@ -83,49 +77,49 @@ def plain_skorch(X, y, module, batch_size, epochs):
     ).fit(X.reshape(-1, 1, 16, 16), y)
 
 
-def contestants(network):
-    """Functions of X, y, batch size and epochs, ours first."""
+def contestants(network, *options):
+    """Functions to time, ours first."""
+    X, y, batch_size, epochs = options
 
-    def fused():
+    def named():
         return NETWORKS[network]((16, 16), 10)
 
     table = {
-        "ours": lambda *args: ours(*args[:2], network, *args[2:]),
-        "bare loop": lambda *args: bare_loop(*args[:2], fused(), *args[2:]),
-        "plain skorch": lambda *args: plain_skorch(*args[:2], fused(), *args[2:]),
+        "ours": lambda: ours(X, y, network, batch_size, epochs),
+        "bare loop": lambda: bare_loop(X, y, named(), batch_size, epochs),
+        "plain skorch": lambda: plain_skorch(X, y, named(), batch_size, epochs),
     }
     if network == "torch7":
-        layers = LayerByLayer
-        table["bare, layers"] = lambda *args: bare_loop(*args[:2], layers(), *args[2:])
-        table["skorch, layers"] = lambda *args: plain_skorch(*args[:2], layers(), *args[2:])
+        table["bare loop, by layers"] = lambda: bare_loop(X, y, LayerByLayer(), batch_size, epochs)
+        table["plain skorch, by layers"] = lambda: plain_skorch(
+            X, y, LayerByLayer(), batch_size, epochs
+        )
     return table
 
 
-def seconds(function, *args):
-    start = time.perf_counter()
-    function(*args)
-    return time.perf_counter() - start
-
-
-def main(runs=5):
+def run(quick):
     X, y = fetch_usps(subset="train", return_X_y=True)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of {runs} runs")
+    if quick:
+        X, y = X[::20], y[::20]
+    rows = []
     for network, epochs in EPOCHS.items():
-        table = contestants(network)
         for batch_size in (64, 256):
+            functions = contestants(network, X, y, batch_size, epochs)
+            next(iter(functions.values()))()  # warm
+            seconds = interleaved(functions, 1 if quick else 5)
             n_batches = epochs * -(-len(X) // batch_size)
-            times = [
-                [seconds(function, X, y, batch_size, epochs) for function in table.values()]
-                for _ in range(runs)
+            rows += [
+                {
+                    "network": network,
+                    "batch": batch_size,
+                    "who": name,
+                    "µs a batch": round(1e6 * statistics.median(values) / n_batches),
+                    "time of ours": ratio(seconds["ours"], values),
+                }
+                for name, values in seconds.items()
             ]
-            print(f"\n{network}, batches of {batch_size}")
-            for i, name in enumerate(table):
-                micro = 1e6 * statistics.median(row[i] for row in times) / n_batches
-                ratios = sorted(row[i] / row[0] for row in times)
-                middle = statistics.median(ratios)
-                spread = f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
-                print(f"{name:15} {micro:8.0f} µs a batch   {middle:.2f} x ours {spread}")
+    return {"Training, time of ours as a multiple of each": rows}
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]))
+    main("overhead", run)

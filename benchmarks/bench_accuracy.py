@@ -1,0 +1,81 @@
+"""Error against the time to train and to answer: ours and other classifiers.
+
+On roweis all train on its 10,000 training images and are tested on its 1,000 test images; on zip on
+four fifths of the 7,291 training images and tested on the rest, drawn once. Five fits each, with
+random states 0 to 4, one classifier after the other in each round.
+
+Nothing was chosen by these figures: the settings of ours and of the others come from
+cross-validation on training images (cross_validate.py, peers.py).
+"""
+
+import statistics
+import time
+
+from harness import main, percent
+from peers import PEERS
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, fetch_usps
+from sklearn_usps.recipes import recipe
+
+OURS = {
+    "recipe one-pass": lambda seed: recipe("one-pass", random_state=seed),
+    "recipe fast": lambda seed: recipe("fast", random_state=seed),
+    "recipe minibatch": lambda seed: recipe("minibatch", random_state=seed),
+    "default": lambda seed: make_pipeline(ImageNormalizer(), ConvNetClassifier(random_state=seed)),
+}
+
+
+def data_sets():
+    """Training images and labels, test images and labels, by version."""
+    roweis = [fetch_usps(subset=part, return_X_y=True) for part in ("train", "test")]
+    X, y = fetch_usps(version="zip", subset="train", return_X_y=True)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X, y, test_size=0.2, stratify=y, random_state=0
+    )
+    return {
+        "roweis, test images": (*roweis[0], *roweis[1]),
+        "zip, held out training images": (X_train, y_train, X_test, y_test),
+    }
+
+
+def measure(model, X, y, X_test, y_test):
+    start = time.perf_counter()
+    model.fit(X, y)
+    trained = time.perf_counter()
+    predicted = model.predict(X_test)
+    answered = time.perf_counter()
+    return trained - start, answered - trained, (predicted != y_test).mean()
+
+
+def run(quick):
+    tables = {}
+    seeds = range(1 if quick else 5)
+    contestants = {**OURS, **PEERS}
+    for version, (X, y, X_test, y_test) in data_sets().items():
+        if quick:  # on training images: the test images are for the real run
+            X, y, X_test, y_test = X[::50], y[::50], X[1::50], y[1::50]
+        OURS["recipe fast"](0).fit(X[::20], y[::20])  # warm
+        measured = {name: [] for name in contestants}
+        for seed in seeds:
+            for name, make in contestants.items():
+                measured[name].append(measure(make(seed), X, y, X_test, y_test))
+        tables[version] = [
+            row(name, *zip(*values, strict=True)) for name, values in measured.items()
+        ]
+    return tables
+
+
+def row(name, fits, predictions, errors):
+    return {
+        "classifier": name,
+        "error": percent(errors),
+        "seconds to train": round(statistics.median(fits), 3),
+        "and to answer": round(statistics.median(predictions), 3),
+        "mean error": round(float(statistics.mean(errors)), 6),
+    }
+
+
+if __name__ == "__main__":
+    main("accuracy", run)

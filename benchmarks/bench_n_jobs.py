@@ -1,0 +1,51 @@
+"""GridSearchCV with one and two processes.
+
+Eight fits of the network "torch7" on the 10,000 training images of roweis, ten epochs each: four
+rates, two folds, refit=False. One process is held to one thread, or has all; of two, which are
+there already, joblib gives each one thread. Five rounds.
+"""
+
+import statistics
+
+import torch
+from harness import interleaved, main, ratio
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, fetch_usps
+
+
+def search(X, y, n_jobs, epochs, n_threads):
+    classifier = ConvNetClassifier(network="torch7", max_epochs=epochs, random_state=0)
+    grid = {"convnetclassifier__lr": [0.003, 0.01, 0.02, 0.03]}
+    model = make_pipeline(ImageNormalizer(), classifier)
+    torch.set_num_threads(n_threads)
+    GridSearchCV(model, grid, cv=2, refit=False, n_jobs=n_jobs).fit(X, y)
+
+
+def run(quick):
+    X, y = fetch_usps(subset="train", return_X_y=True)
+    if quick:
+        X, y = X[::20], y[::20]
+    epochs, n_threads = 1 if quick else 10, torch.get_num_threads()
+    functions = {
+        "n_jobs=2": lambda: search(X, y, 2, epochs, n_threads),
+        "n_jobs=1, one thread": lambda: search(X, y, 1, epochs, 1),
+        f"n_jobs=1, {n_threads} threads": lambda: search(X, y, 1, epochs, n_threads),
+    }
+    functions["n_jobs=2"]()  # starts the processes
+    seconds = interleaved(functions, 1 if quick else 5)
+    return {
+        "A search, its time as a multiple of n_jobs=2": [
+            {
+                "search": name,
+                "seconds": f"{statistics.median(values):.1f}",
+                "time": ratio(values, seconds["n_jobs=2"]),
+            }
+            for name, values in seconds.items()
+        ]
+    }
+
+
+if __name__ == "__main__":
+    main("n_jobs", run)

@@ -1,0 +1,96 @@
+"""What the benchmarks share: interleaved runs, tables, and the machine that they were run on.
+
+A benchmark is a script `bench_NAME.py` with a function ``run(quick)`` that returns tables, lists of
+rows by name. ``python benchmarks/bench_NAME.py`` prints them and writes results/NAME.json;
+``--quick`` runs a small part of it, to see that it works, and writes nothing.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import platform
+import statistics
+import time
+from datetime import date
+from pathlib import Path
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("numpy", "scikit-learn", "torch", "skorch", "onnxruntime")
+
+
+def interleaved(functions, n_runs):
+    """Seconds that each function takes, run after run: what slows the machine slows all of them."""
+    seconds = {name: [] for name in functions}
+    for _ in range(n_runs):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def ratio(seconds, others):
+    """The median of the ratios run by run, the smallest and the largest.
+
+    Of five runs these two are a 94 % interval of the median: all five lie on one side of it in one
+    of 16 cases.
+    """
+    ratios = sorted(a / b for a, b in zip(seconds, others, strict=True))
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+
+
+def percent(errors):
+    """Mean and standard deviation of errors, or the one there is."""
+    mean = f"{100 * statistics.mean(errors):.2f} %"
+    return mean if len(set(errors)) == 1 else f"{mean} ± {100 * statistics.stdev(errors):.2f} %"
+
+
+def main(name, run):
+    """Run a benchmark, print its tables and write them down."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="only see that it works")
+    quick = parser.parse_args().quick
+    start = time.perf_counter()
+    tables = run(quick)
+    machine = {**_machine(), "minutes": round((time.perf_counter() - start) / 60, 1)}
+    print(f"{name}: " + ", ".join(f"{key} {value}" for key, value in machine.items()))
+    for title, rows in tables.items():
+        _print_table(title, rows)
+    if not quick:
+        RESULTS.mkdir(exist_ok=True)
+        text = json.dumps({"machine": machine, "tables": tables}, indent=1, ensure_ascii=False)
+        (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _machine():
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "none"
+    return {
+        "date": date.today().isoformat(),
+        "processor": _processor(),
+        "torch threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        **versions,
+    }
+
+
+def _processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        return platform.processor()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "unknown")
+
+
+def _print_table(title, rows):
+    widths = {key: max(len(str(row[key])) for row in [*rows, {key: key}]) for key in rows[0]}
+    print(f"\n{title}")
+    for row in [{key: key for key in widths}, *rows]:
+        print("  ".join(f"{row[key]!s:{width}}" for key, width in widths.items()).rstrip())
+    print(flush=True)

@@ -1,0 +1,101 @@
+"""Make the tables and pictures of the docs from the results of the benchmarks.
+
+Run: python benchmarks/report.py
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from harness import RESULTS
+from matplotlib.ticker import FuncFormatter, LogLocator
+
+DOCS = Path(__file__).parent.parent / "docs"
+#: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008).
+OURS, OTHERS = "#0072B2", "#D55E00"
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+
+
+def load(name):
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def write_tables(name):
+    """One file of comma-separated values per table, for the csv-table directive."""
+    folder = DOCS / "results"
+    folder.mkdir(exist_ok=True)
+    for i, rows in enumerate(load(name)["tables"].values()):
+        with (folder / f"{name}-{i}.csv").open("w", newline="", encoding="utf-8") as file:
+            shown = [key for key in rows[0] if key != "mean error"]  # there for the pictures
+            writer = csv.DictWriter(file, shown, extrasaction="ignore", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+def draw_accuracy():
+    """Error against time to train, one axes per version of the digits."""
+    result = load("accuracy")
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True, layout="constrained")
+    for ax, (version, rows) in zip(axes, result["tables"].items(), strict=True):
+        for row in rows:
+            is_ours = row["classifier"].startswith(("recipe", "default"))
+            x, y = max(row["seconds to train"], 0.001), 100 * row["mean error"]
+            color, marker = (OURS, "o") if is_ours else (OTHERS, "s")
+            ax.plot(x, y, marker, color=color)
+            ax.annotate(
+                row["classifier"].removeprefix("recipe "),
+                (x, y),
+                xytext=(0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color=color,
+            )
+        ax.set(title=version, xlabel="seconds to train (median of 5)", xscale="log", yscale="log")
+        ax.margins(0.15)
+        ax.grid(alpha=0.3)
+        ax.xaxis.set_major_formatter(PLAIN)
+    axes[0].set_ylabel("error in % (mean of 5 seeds)")
+    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes[0].yaxis.set_major_formatter(PLAIN)
+    axes[0].yaxis.set_minor_formatter("")
+    _save(figure, "accuracy")
+
+
+def draw_scaling():
+    """Time and memory of an epoch against the number of images."""
+    rows = load("scaling")["tables"]["An epoch"]
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
+    for network, color, marker in [("torch7", OURS, "o"), ("default", OTHERS, "s")]:
+        part = [row for row in rows if row["network"] == network]
+        n_images = [row["images"] for row in part]
+        for ax, key in zip(axes, ["seconds", "own MB"], strict=True):
+            values = [row[key] for row in part]
+            ax.plot(n_images, values, marker + "-", color=color, label=network)
+    axes[1].plot(
+        n_images_all := [row["images"] for row in rows if row["network"] == "torch7"],
+        [n * 256 / 2**20 for n in n_images_all],
+        "k:",
+        label="the images themselves",
+    )
+    axes[0].set(title="time of an epoch", ylabel="seconds", xscale="log", yscale="log")
+    axes[1].set(title="memory in addition", ylabel="MB", xscale="log")
+    for ax in axes:
+        ax.set_xlabel("images of 16 × 16 pixels, uint8 on disk")
+        ax.grid(alpha=0.3)
+        ax.legend()
+    axes[0].yaxis.set_major_formatter(PLAIN)
+    _save(figure, "scaling")
+
+
+def _save(figure, name):
+    figure.savefig(DOCS / "images" / f"{name}.png", dpi=100)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    for path in sorted(RESULTS.glob("*.json")):
+        write_tables(path.stem)
+    draw_accuracy()
+    draw_scaling()
