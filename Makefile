@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # As many test processes as cores, each with one torch thread.
 TEST_OPTIONS ?= -n auto
 
-.PHONY: demo test lint types docs format clean
+.PHONY: demo test lint types docs bench format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m sklearn_usps train
@@ -24,6 +24,13 @@ types: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
+# About half an hour, on a machine that does nothing else.
+bench: $(VENV)/.bench
+	for part in overhead time_to_error predict scaling n_jobs accuracy; do \
+	    $(BIN)/python benchmarks/bench_$$part.py || exit 1; \
+	done
+	$(BIN)/python benchmarks/report.py
+
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -37,6 +44,10 @@ $(VENV)/.demo: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+$(VENV)/.bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[bench]"
 	touch $@
 
 clean:
