@@ -1,8 +1,9 @@
-"""The time to at most 3.5 % error on roweis: ours, and the demo's recipe in bare PyTorch.
+"""The time of a fit with at most 3.5 % error on roweis, and of the demo's in bare PyTorch.
 
-The demo takes 100,000 steps of one random image each; its error is 3 to 4 %. Its network is
-computed layer by layer as in Torch7. All its steps cost the same, so that of each run a tenth is
-timed and multiplied by ten; ours are whole fits. Five rounds, of one run each.
+The demo takes 100,000 steps of one random image each; its error is that of the recipe "luacnn",
+measured by `python -m sklearn_usps reproduce luacnn --data roweis`. Its network is computed layer
+by layer as in Torch7. All its steps cost the same, so that of each run a tenth is timed and
+multiplied by ten; ours are whole fits. Five rounds, of one run each.
 """
 
 import statistics
@@ -48,7 +49,7 @@ def run(quick):
         demo(X, y, n_timed, seed)
         demos.append((time.perf_counter() - start) * STEPS / n_timed)
     return {
-        "Time to at most 3.5 % error": [
+        "Whole fits": [
             {
                 "who": "recipe one-pass",
                 "seconds": f"{statistics.median(ours):.2f}",
@@ -59,7 +60,7 @@ def run(quick):
             {
                 "who": "the demo's recipe, bare PyTorch",
                 "seconds": f"{statistics.median(demos):.1f}",
-                "error": "3 to 4 %",
+                "error": "4.18 % ± 0.40 %",
                 "largest error": "",
                 "time of the demo's": "100 %",
             },

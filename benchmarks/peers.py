@@ -4,8 +4,8 @@ Run: python benchmarks/peers.py [PEER ...]
 
 Cross-validates each setting of the grids in three folds of the 10,000 training images of roweis and
 prints errors and seconds a fit; of HistGradientBoosting, which is slow, on every tenth of these
-images. The settings of `PEERS` are the best of each grid or, where two are as good within 0.1 %, the
-faster of them. peer_settings.txt has what was printed.
+images. The settings of `PEERS` are the best of each grid or, where two are as good within 0.1 %,
+the faster of them. peer_settings.txt has what was printed.
 """
 
 import sys

@@ -87,9 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.set_defaults(run=_predict)
 
     reproduce = commands.add_parser(
-        "reproduce", help="repeat a published experiment, with its figure beside ours"
+        "reproduce", help="run a recipe, with the published figure beside ours, if there is one"
     )
-    reproduce.add_argument("name", metavar="NAME", help="the experiment, such as luacnn")
+    reproduce.add_argument("name", metavar="NAME", help="the recipe, such as luacnn")
     _add_data_option(reproduce, default=None, shown="as published")
     reproduce.add_argument(
         "--seeds",
@@ -249,10 +249,10 @@ def _reproduce(options: argparse.Namespace) -> int:
     for seed in range(options.seeds):
         start = time.perf_counter()
         model = recipe(options.name, random_state=seed).fit(X, y)
+        seconds = time.perf_counter() - start
         train_error = 1 - model.score(X, y)
         errors.append(1 - model.score(X_test, y_test))
-        seconds = time.perf_counter() - start
-        print(f"{seed:4d} {train_error:11.2%} {errors[-1]:10.2%} {seconds:5.0f} s", flush=True)
+        print(f"{seed:4d} {train_error:11.2%} {errors[-1]:10.2%} {seconds:5.1f} s", flush=True)
     print(_summary(errors))
     print(_published(chosen))
     return 0
@@ -268,5 +268,5 @@ def _summary(errors: Sequence[float]) -> str:
 def _published(chosen) -> str:
     """What to compare the result of a recipe with."""
     if chosen.published is None:
-        return f"Published: no figure ({chosen.source})"
+        return f"Published: no figure. Source: {chosen.source}"
     return f"Published: {chosen.published} on version {chosen.version} ({chosen.source})"

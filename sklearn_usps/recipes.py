@@ -95,7 +95,7 @@ def _fast(random_state, **changes):
 
 
 def _one_pass(random_state):
-    return _fast(random_state, lr=0.04, batch_size=32, max_epochs=1)
+    return _fast(random_state, lr=0.04, batch_size=48, max_epochs=1)
 
 
 def _lecun1989(random_state):
@@ -120,7 +120,7 @@ RECIPES: dict[str, Recipe] = {
     "luacnn-fan-in": Recipe("luacnn", None, _IDEAS, _luacnn_fan_in),
     "luacnn-efficient-backprop": Recipe("luacnn", None, _IDEAS, _luacnn_efficient_backprop),
     "luacnn-early-stopping": Recipe("luacnn", None, _IDEAS, _luacnn_early_stopping),
-    "minibatch": Recipe("luacnn", "test error 3-4 %", "H. Penedones, luacnn", _minibatch),
+    "minibatch": Recipe("luacnn", None, _CHOSEN, _minibatch),
     "fast": Recipe("roweis", None, _CHOSEN, _fast),
     "one-pass": Recipe("roweis", None, _CHOSEN, _one_pass),
     "lecun1989": Recipe(

@@ -168,5 +168,5 @@ def test_published_figure_with_its_version_and_source():
         "Published: test error 3-4 % on version luacnn (H. Penedones, luacnn)"
     )
     assert _published(RECIPES["luacnn-fan-in"]) == (
-        'Published: no figure (H. Penedones, luacnn, "Possible Improvements")'
+        'Published: no figure. Source: H. Penedones, luacnn, "Possible Improvements"'
     )

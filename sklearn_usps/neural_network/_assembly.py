@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping, ProgressBar
+from skorch.callbacks import EarlyStopping, LRScheduler, ProgressBar
 from torch import nn
 
 from ..preprocessing import RandomDeformer
@@ -53,8 +53,11 @@ def _optimizer_options(classifier, device: str) -> dict:
         for name in ("momentum", "weight_decay")
         if name in accepted
     }
-    if isinstance(classifier.optimizer, str) and device != "mps":
-        # One kernel for all parameters: a tenth less time per batch of the smallest network.
+    by_name = isinstance(classifier.optimizer, str) and isinstance(classifier.network, str)
+    if by_name and device != "mps":
+        # One kernel for all parameters: a tenth less time per batch of the smallest network. It
+        # takes real parameters alone, and loaded state must lie in memory as they do: those of
+        # users' networks may be others.
         options["optimizer__fused"] = True
     return {"optimizer": optimizer, **options}
 
@@ -64,6 +67,11 @@ def whole_fit(classifier, split: Split) -> dict:
     n_batches = len(batch_slices(len(split.train_rows), classifier.batch_size))
     schedule = SCHEDULES.get(classifier.lr_schedule)
     callbacks = [*_log(classifier), *(classifier.callbacks or [])]
+    if schedule is not None and any(map(_is_lr_scheduler, classifier.callbacks or [])):
+        raise ValueError(
+            "An LRScheduler among the callbacks has no effect beside "
+            f"lr_schedule={classifier.lr_schedule!r}: set lr_schedule='constant'."
+        )
     if classifier.early_stopping:
         # Any smaller loss counts, so that the best epoch is the one with the smallest.
         stop = EarlyStopping(patience=classifier.n_iter_no_change, threshold=0, load_best=True)
@@ -79,6 +87,10 @@ def single_epoch(classifier, split: Split) -> dict:
     """Options of a net that trains for one epoch, at a constant learning rate."""
     callbacks = [*_log(classifier), *(classifier.callbacks or [])]
     return {"callbacks": callbacks, "train_split": split, "max_epochs": 1}
+
+
+def _is_lr_scheduler(callback) -> bool:
+    return isinstance(callback[1] if isinstance(callback, tuple) else callback, LRScheduler)
 
 
 def _log(classifier) -> list:

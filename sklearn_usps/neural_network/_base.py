@@ -23,6 +23,9 @@ class BaseConvNet(BaseEstimator):
 
     classes_: np.ndarray
 
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
+
     def _make_net(self, seed, previous, options):
         """A net around a new network or that of a previous net, which is then trained further."""
         if previous is None:
@@ -45,6 +48,8 @@ class BaseConvNet(BaseEstimator):
         """Train the net and set the attributes of the epochs that were completed."""
         with own_randomness(self._network[0], net.generator):
             net.partial_fit(X, y)
+        if net.history and not net.interrupted_:
+            net.check_scores(X[:1])
         net.train_split = None  # it refers to the validation set
         if net.history and "dur" not in net.history[-1]:  # interrupted
             del net.history[-1]

@@ -115,7 +115,8 @@ class ConvNetClassifier(
 
     batch_size : int, default=128
         Number of images in a batch. When a single one is left over at the end of an epoch, it
-        joins the batch before it.
+        joins the batch before it. Batch normalization, as in "convnet", can't train on single
+        images that are smaller than 5 × 5.
 
     max_epochs : int, default=20
         Number of passes over the training images, at most if `early_stopping`.
@@ -133,7 +134,7 @@ class ConvNetClassifier(
     average_shifts : bool, default=False
         Whether probabilities are means of five: of the image as it is, and of it moved by one pixel
         up, down, to the left and to the right, its border repeated [11]_. This is a little more
-        accurate and takes five times as long. Validation in training goes without.
+        accurate and takes five times as long. Validation in training, and `net_`, go without.
 
     class_weight : dict, "balanced" or None, default=None
         What the samples of each class count in the training loss: a dict of labels and weights,
@@ -157,7 +158,9 @@ class ConvNetClassifier(
 
     callbacks : list of skorch callbacks, default=None
         Instances, or tuples of name and instance, as for :class:`skorch.NeuralNet`. They see
-        labels encoded as 0 to ``n_classes - 1``.
+        labels encoded as 0 to ``n_classes - 1``. An :class:`skorch.callbacks.LRScheduler` needs
+        ``lr_schedule="constant"``. The history has a record for each batch only where a callback
+        listens to batches; else for each block of them.
 
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         Where to compute. "auto": "cuda" if there is one, else "mps" if there is one, else "cpu".
@@ -375,6 +378,8 @@ class ConvNetClassifier(
             If parameters or data are not valid, or if the loss becomes infinite or NaN.
         """
         continuing = self.warm_start and hasattr(self, "net_")
+        if not continuing and hasattr(self, "net_"):
+            del self.net_  # not to stay beside the classes of a fit that fails
         X, y = check_training_images(self, X, y, reset=not continuing)
         classes = np.unique(y)
         if continuing and not np.array_equal(classes, self.classes_):
@@ -385,7 +390,6 @@ class ConvNetClassifier(
         self.classes_ = classes
         weights = check_weights(sample_weight, X)
         y = encode(classes, y)
-        _check_two_classes(y, weights)
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         valid = check_validation_set(self, X_val, y_val, sample_weight_val)
@@ -398,6 +402,7 @@ class ConvNetClassifier(
             fraction=self.validation_fraction if self.early_stopping else None,
             random_state=random_state,
         )
+        _check_two_classes(y, split)
         previous = self.net_ if continuing else None
         net = self._make_net(seed, previous, whole_fit(self, split))
         return self._train(net, X, y)
@@ -538,10 +543,11 @@ ConvNetClassifier.transform = available_if(_has_features)(  # type: ignore[metho
 )
 
 
-def _check_two_classes(y, weights) -> None:
-    n_classes = len(np.unique(y if weights is None else y[weights > 0]))
+def _check_two_classes(y, split) -> None:
+    n_classes = len(np.unique(y[split.train_rows]))
     if n_classes < 2:
+        trimmed = len(np.unique(y)) > n_classes
         raise ValueError(
             f"The number of classes has to be greater than one; got {n_classes} class"
-            + ("" if weights is None else " after sample_weight trimmed classes with zero weights")
+            + " after sample_weight and class_weight trimmed those of weight zero" * trimmed
         )

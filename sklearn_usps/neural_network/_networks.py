@@ -14,6 +14,7 @@ import inspect
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 
 import torch
 from torch import nn
@@ -72,6 +73,7 @@ class ConvNet(nn.Module):
         generator: torch.Generator | None = None,
     ):
         super().__init__()
+        _check_numbers("n_planes", n_planes)
         if kernel_sizes is None:
             kernel_sizes = [3] * len(n_planes)
         if strides is None:
@@ -103,17 +105,29 @@ class ConvNet(nn.Module):
         return self.output(self.dropout(self.features(images)))
 
 
+def _check_numbers(name, values) -> None:
+    """Raise a ValueError where these are not one or more positive integers."""
+    if (
+        not isinstance(values, Sequence)
+        or len(values) == 0
+        or not all(isinstance(value, Integral) and value > 0 for value in values)
+    ):
+        raise ValueError(
+            f"{name} must be a sequence of positive integers, a number for each convolution. Got "
+            f"{values!r} instead."
+        )
+
+
 def _check_convolutions(n_planes, kernel_sizes, strides) -> None:
-    if len(n_planes) == 0:
-        raise ValueError(f"n_planes must have a number for each convolution. Got {n_planes!r}.")
     for name, values in [("kernel_sizes", kernel_sizes), ("strides", strides)]:
+        _check_numbers(name, values)
         if len(values) != len(n_planes):
             raise ValueError(
                 f"{name} must have a number for each of the {len(n_planes)} convolutions of "
-                f"n_planes. Got {values!r}."
+                f"n_planes. Got {values!r} instead."
             )
     if any(size % 2 == 0 for size in kernel_sizes):
-        raise ValueError(f"kernel_sizes must be odd. Got {kernel_sizes!r}.")
+        raise ValueError(f"kernel_sizes must be odd. Got {kernel_sizes!r} instead.")
 
 
 def _normalized_convolution(n_in, n_out, size, stride, padding, generator) -> list[nn.Module]:

@@ -90,6 +90,10 @@ def make_split(
         Draws them.
     """
     rows, weights = _weigh(classes[y], sample_weight, class_weight)
+    if len(rows) == 0:
+        raise ValueError(
+            "There is no sample to train on: sample_weight or class_weight is zero for all."
+        )
     if valid is not None:
         X_val, y_val, weights_val = valid
         return Split(rows, weights, *_weigh(y_val, weights_val, None), Dataset(X_val, y_val))

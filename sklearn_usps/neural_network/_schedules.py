@@ -22,7 +22,7 @@ def one_cycle(n_batches: int) -> np.ndarray:
     first, last = 1 / 25, 1 / 25 / 10_000
     highest = 0.3 * n_batches - 1
     batch = np.arange(n_batches)
-    # Of fewer than four batches none rises.
+    # Of fewer than four batches none rises; of a single one nothing falls to the end.
     risen = np.clip(batch / highest, 0, 1) if highest > 0 else np.ones(n_batches)
     fallen = np.clip((batch - highest) / max(n_batches - 1 - highest, 1), 0, 1)
     rise = first + (1 - first) * _half_wave(risen)

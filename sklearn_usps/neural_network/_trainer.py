@@ -21,7 +21,7 @@ from torch.nn import functional
 from ._batches import Batches, Block
 
 #: How many images to look at at once where no gradient is needed.
-INFERENCE_BATCH_SIZE = 1024
+INFERENCE_BATCH_SIZE = 512
 
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -161,6 +161,7 @@ class Trainer(NeuralNetClassifier):
             self._follow_schedule()
             group = self.optimizer_.param_groups[0]
             epoch["lr"] = group["lr"] / group["lr_factor"]
+        self._set_training(training)
         run_block = self._run_and_tell if any(self.listeners_.values()) else self._run_block
         wrong, weight = 0.0, 0.0
         for block in iterator:
@@ -177,8 +178,7 @@ class Trainer(NeuralNetClassifier):
         """Run the batches of a block, which in the history is one batch; return their scores."""
         steps = [step_fn(batch, weights=weights) for batch, weights in _batches(block)]
         losses = [step["loss"].item() for step in steps]
-        if training:
-            self._check_losses(losses)
+        self._check_losses(losses)
         sizes = [len(step["y_pred"]) for step in steps]
         mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
         self.history[-1]["batches"].append(
@@ -195,8 +195,7 @@ class Trainer(NeuralNetClassifier):
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
-            if training:
-                self._check_losses([loss])
+            self._check_losses([loss])
             record[prefix + "_batch_size"] = len(batch[0])
             scores.append(step["y_pred"])
             self.notify("on_batch_end", batch=batch, training=training, **step)
@@ -205,10 +204,19 @@ class Trainer(NeuralNetClassifier):
     def _check_losses(self, losses: list[float]) -> None:
         for loss in losses:
             if not math.isfinite(loss):
-                raise ValueError(
-                    f"The loss became {loss} in epoch {self.history[-1]['epoch']}. Make lr smaller "
-                    f"(lr={self.lr}), or scale X to about [0, 1] if its values are large."
-                )
+                raise self._diverged(f"The loss became {loss}")
+
+    def check_scores(self, X) -> None:
+        """Raise a ValueError if the network, after the last step, finds no finite scores for X."""
+        if not bool(self.forward(X).isfinite().all()):
+            raise self._diverged("The scores became infinite or NaN")
+
+    def _diverged(self, what: str) -> ValueError:
+        epoch = self.history[-1]["epoch"]
+        return ValueError(
+            f"{what} in epoch {epoch}. Make lr smaller (lr={self.lr}), or scale X to about [0, 1] "
+            "if its values are large."
+        )
 
     def _follow_schedule(self) -> None:
         """Set the learning rates of the next batch."""
@@ -251,14 +259,12 @@ class Trainer(NeuralNetClassifier):
 
     def train_step_single(self, batch, weights=None, **fit_params):
         images, targets = batch
-        self._set_training(True)
         scores = self.infer(images)
         loss = self.get_loss(scores, targets, weights=weights)
         loss.backward()
         return {"loss": loss.detach(), "y_pred": scores.detach()}
 
     def validation_step(self, batch, weights=None, **fit_params):
-        self._set_training(False)
         with torch.no_grad():
             scores = self.infer(batch[0])
             loss = self.get_loss(scores, batch[1], weights=weights)
@@ -278,10 +284,6 @@ class Trainer(NeuralNetClassifier):
         else:
             losses = self.own_loss_(y_pred, y_true)
         return (losses if weights is None else losses * weights.to(self.device)).mean()
-
-    def _set_training(self, training=True):
-        if self.module_.training != training:
-            super()._set_training(training)
 
     # Inference
 
@@ -310,9 +312,9 @@ class Trainer(NeuralNetClassifier):
 
     def _map(self, function, X, training=False, device="cpu"):
         """Yield what a function makes of each batch of images."""
+        self._set_training(training)
         blocks = self.get_iterator(self.get_dataset(X))
         for (images, _), _ in chain.from_iterable(map(_batches, blocks)):
-            self._set_training(training)
             with torch.inference_mode(not training):
                 values = function(images).to(device)
             yield values

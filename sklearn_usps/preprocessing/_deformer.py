@@ -20,7 +20,7 @@ class RandomDeformer(BaseEstimator):
     don't change what it is. A deformer has parameters as every scikit-learn estimator, so that
     they can be searched, but neither `fit` nor `transform`: as a step of a
     :class:`~sklearn.pipeline.Pipeline` it would deform the images to predict as well. It is meant
-    to be called on each batch while training.
+    to be called on the images of each epoch while training.
 
     Parameters
     ----------

@@ -49,9 +49,22 @@ def test_calls_of_partial_fit_are_epochs_of_fit(optimizer, network, bars):
     assert parts.n_iter_ == 3
 
 
+class ChannelsLast(nn.Module):
+    """A user's network whose weights lie in memory in another order."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Conv2d(8, n_classes, 3), nn.AdaptiveAvgPool2d(1)
+        ).to(memory_format=torch.channels_last)
+
+    def forward(self, images):
+        return self.layers(images).flatten(1)
+
+
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("copier", [lambda c: pickle.loads(pickle.dumps(c)), copy.deepcopy])
-@pytest.mark.parametrize("network", ["convnet", Linear])
+@pytest.mark.parametrize("network", ["convnet", Linear, ChannelsLast])
 def test_partial_fit_goes_on_after_a_copy(optimizer, copier, network, bars):
     X, y = bars
     params = {"network": network, "optimizer": optimizer, "lr_scaling": "fan-in", **PLAIN}

@@ -128,6 +128,8 @@ def test_dropout_keeps_the_mean_and_draws_from_its_generator():
     ("params", "message"),
     [
         ({"n_planes": ()}, "a number for each convolution"),
+        ({"n_planes": 16}, "n_planes must be a sequence of positive integers.* Got 16"),
+        ({"strides": (0, 1, 1, 1, 1)}, "strides must be a sequence of positive integers"),
         ({"kernel_sizes": (3,)}, r"kernel_sizes must have a number for each of the 5 .*\(3,\)"),
         ({"n_planes": (8,), "strides": (1, 2)}, "strides must have a number for each of the 1"),
         ({"n_planes": (8,), "kernel_sizes": (4,)}, r"kernel_sizes must be odd. Got \(4,\)"),

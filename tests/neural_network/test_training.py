@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score
 from skorch.callbacks import (
     BatchScoring,
@@ -93,6 +94,54 @@ def test_a_validation_set_without_early_stopping_changes_nothing_else(bars):
     plain = ConvNetClassifier(**FAST).fit(X, y)
     watched = ConvNetClassifier(**FAST).fit(X, y, X_val=X[:9], y_val=y[:9])
     np.testing.assert_array_equal(plain.predict_proba(X), watched.predict_proba(X))
+
+
+class SetsMode(nn.Module):
+    """A user's network that sets the mode of a layer when it is made, as one would not."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.linear = nn.Linear(image_shape[0] * image_shape[1], n_classes)
+        self.norm.eval()
+
+    def forward(self, images):
+        return self.linear(self.norm(images).flatten(1))
+
+
+def test_the_mode_of_layers_does_not_depend_on_a_validation_set(bars):
+    X, y = bars
+    params = {**FAST, "network": SetsMode}
+    without = ConvNetClassifier(**params).fit(X, y)
+    beside = ConvNetClassifier(**params).fit(X, y, X_val=X[:30], y_val=y[:30])
+    np.testing.assert_array_equal(without.predict_proba(X), beside.predict_proba(X))
+
+
+@pytest.mark.parametrize("params", [{"max_epochs": 1, "batch_size": 120}, {"early_stopping": True}])
+def test_divergence_in_the_last_step_is_told(params, bars):
+    classifier = ConvNetClassifier(**{**FAST, "lr": 1e30, "lr_schedule": "constant", **params})
+    with pytest.raises(ValueError, match=r"in epoch 1. Make lr smaller \(lr=1e\+30\)"):
+        classifier.fit(*bars)
+
+
+def test_a_fit_that_fails_leaves_no_fitted_classifier(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    classifier.set_params(lr=1e30, lr_schedule="constant")
+    with pytest.raises(ValueError, match="Make lr smaller"):
+        classifier.fit(X[y < 2], y[y < 2])
+    with pytest.raises(NotFittedError):
+        classifier.predict(X)
+
+
+def test_a_scheduler_beside_a_schedule_is_refused(bars):
+    scheduler = ("rate", LRScheduler("StepLR", step_size=1))
+    classifier = ConvNetClassifier(callbacks=[scheduler], **FAST)
+    with pytest.raises(ValueError, match="set lr_schedule='constant'"):
+        classifier.fit(*bars)
+    classifier.set_params(lr_schedule="constant").fit(*bars)
+    rates = [epoch["lr"] for epoch in classifier.history_[:2]]
+    assert rates == pytest.approx([0.02, 0.002])
 
 
 @pytest.mark.parametrize(

@@ -91,13 +91,24 @@ def test_class_weights_are_sample_weights(class_weight, bars):
         (np.r_[-1.0, np.ones(119)], "Negative values in data passed to `sample_weight`"),
         (np.zeros(120), "at least one non-zero"),
         (np.ones(7), r"sample_weight.shape == \(7,\), expected \(120,\)!"),
-        (np.r_[1.0, np.zeros(119)], "got 1 class after sample_weight trimmed"),
+        (np.r_[1.0, np.zeros(119)], "got 1 class after sample_weight and class_weight trimmed"),
         (np.r_[np.nan, np.ones(119)], "Input sample_weight contains NaN"),
     ],
 )
 def test_wrong_weights_are_refused(weight, message, bars):
     with pytest.raises(ValueError, match=message):
         ConvNetClassifier(**FAST).fit(*bars, weight)
+
+
+def test_classes_of_weight_zero_are_trimmed(bars):
+    X, y = bars
+    with pytest.raises(
+        ValueError, match="got 1 class after sample_weight and class_weight trimmed"
+    ):
+        ConvNetClassifier(class_weight={0: 0, 1: 0}, **FAST).fit(X, y)
+    classifier = ConvNetClassifier(class_weight={0: 0}, **FAST)
+    with pytest.raises(ValueError, match=r"no sample to train on: .* class_weight is zero for all"):
+        classifier.partial_fit(X[y == 0], y[y == 0], classes=[0, 1, 2])
 
 
 def test_weights_of_a_validation_set_need_one(bars):
