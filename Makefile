@@ -26,7 +26,7 @@ docs: $(VENV)/.dev
 
 # About half an hour, on a machine that does nothing else.
 bench: $(VENV)/.bench
-	for part in overhead time_to_error predict scaling n_jobs accuracy; do \
+	for part in overhead time_to_error predict scaling n_jobs search accuracy; do \
 	    $(BIN)/python benchmarks/bench_$$part.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/report.py

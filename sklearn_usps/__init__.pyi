@@ -1,6 +1,7 @@
-from . import datasets, inspection, neural_network, preprocessing, recipes
+from . import datasets, inspection, model_selection, neural_network, preprocessing, recipes
 from .datasets import fetch_usps, load_mosaic, save_mosaic
 from .inspection import MisclassifiedDisplay
+from .model_selection import StackedGridSearchCV
 from .neural_network import ConvNetClassifier, load_model, save_model
 from .preprocessing import ImageNormalizer, RandomDeformer, prepare_image
 
@@ -11,11 +12,13 @@ __all__ = [
     "ImageNormalizer",
     "MisclassifiedDisplay",
     "RandomDeformer",
+    "StackedGridSearchCV",
     "datasets",
     "fetch_usps",
     "inspection",
     "load_model",
     "load_mosaic",
+    "model_selection",
     "neural_network",
     "prepare_image",
     "preprocessing",

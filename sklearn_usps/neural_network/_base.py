@@ -50,9 +50,16 @@ class BaseConvNet(BaseEstimator):
             net.partial_fit(X, y)
         if net.history and not net.interrupted_:
             net.check_scores(X[:1])
-        net.train_split = None  # it refers to the validation set
         if net.history and "dur" not in net.history[-1]:  # interrupted
             del net.history[-1]
+        self._keep(net)
+        if net.interrupted_:
+            raise KeyboardInterrupt
+        return self
+
+    def _keep(self, net):
+        """Set the attributes that a trained net gives."""
+        net.train_split = None  # it refers to the validation set
         self.net_ = net
         self.history_ = [_summary(epoch) for epoch in net.history]
         self.n_iter_ = len(self.history_)
@@ -62,9 +69,6 @@ class BaseConvNet(BaseEstimator):
             self.best_epoch_ = stop.best_epoch_
         elif hasattr(self, "best_epoch_"):
             del self.best_epoch_
-        if net.interrupted_:
-            raise KeyboardInterrupt
-        return self
 
     def __getstate__(self):
         state = dict(super().__getstate__())

@@ -25,6 +25,14 @@ class Block(NamedTuple):
     batches: list[slice]
 
 
+def split_block(block: Block) -> Iterator[tuple]:
+    """The batches of a block, tuples of images and targets, and their weights."""
+    images, targets, weights, batches = block
+    for rows in batches:
+        batch = (images[rows], None if targets is None else targets[rows])
+        yield batch, None if weights is None else weights[rows]
+
+
 def batch_slices(n_samples: int, batch_size: int) -> list[slice]:
     """Cut samples into batches.
 

@@ -377,6 +377,23 @@ class ConvNetClassifier(
         ValueError
             If parameters or data are not valid, or if the loss becomes infinite or NaN.
         """
+        net, X, y = self._prepare(
+            X, y, sample_weight, X_val=X_val, y_val=y_val, sample_weight_val=sample_weight_val
+        )
+        return self._train(net, X, y)
+
+    def _prepare(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        random_state=None,
+    ):
+        """All of `fit` but the training: check the data, learn the classes, make the net."""
         continuing = self.warm_start and hasattr(self, "net_")
         if not continuing and hasattr(self, "net_"):
             del self.net_  # not to stay beside the classes of a fit that fails
@@ -390,7 +407,9 @@ class ConvNetClassifier(
         self.classes_ = classes
         weights = check_weights(sample_weight, X)
         y = encode(classes, y)
-        random_state = check_random_state(self.random_state)
+        random_state = check_random_state(
+            self.random_state if random_state is None else random_state
+        )
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         valid = check_validation_set(self, X_val, y_val, sample_weight_val)
         split = make_split(
@@ -404,8 +423,7 @@ class ConvNetClassifier(
         )
         _check_two_classes(y, split)
         previous = self.net_ if continuing else None
-        net = self._make_net(seed, previous, whole_fit(self, split))
-        return self._train(net, X, y)
+        return self._make_net(seed, previous, whole_fit(self, split)), X, y
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

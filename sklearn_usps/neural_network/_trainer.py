@@ -18,7 +18,7 @@ from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ._batches import Batches, Block
+from ._batches import Batches, Block, split_block
 
 #: How many images to look at at once where no gradient is needed.
 INFERENCE_BATCH_SIZE = 512
@@ -176,7 +176,7 @@ class Trainer(NeuralNetClassifier):
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[torch.Tensor]:
         """Run the batches of a block, which in the history is one batch; return their scores."""
-        steps = [step_fn(batch, weights=weights) for batch, weights in _batches(block)]
+        steps = [step_fn(batch, weights=weights) for batch, weights in split_block(block)]
         losses = [step["loss"].item() for step in steps]
         self._check_losses(losses)
         sizes = [len(step["y_pred"]) for step in steps]
@@ -189,7 +189,7 @@ class Trainer(NeuralNetClassifier):
     def _run_and_tell(self, block, training, prefix, step_fn) -> list[torch.Tensor]:
         """The same where callbacks listen to batches, each of which is in the history."""
         scores = []
-        for batch, weights in _batches(block):
+        for batch, weights in split_block(block):
             record: dict = {}
             self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
@@ -314,7 +314,7 @@ class Trainer(NeuralNetClassifier):
         """Yield what a function makes of each batch of images."""
         self._set_training(training)
         blocks = self.get_iterator(self.get_dataset(X))
-        for (images, _), _ in chain.from_iterable(map(_batches, blocks)):
+        for (images, _), _ in chain.from_iterable(map(split_block, blocks)):
             with torch.inference_mode(not training):
                 values = function(images).to(device)
             yield values
@@ -335,14 +335,6 @@ def log_probabilities(module: nn.Module, scores: torch.Tensor) -> torch.Tensor:
 
 def _probabilities(module, scores):
     return log_probabilities(module, scores).exp()
-
-
-def _batches(block: Block):
-    """The batches of a block, tuples of images and targets, and their weights."""
-    images, targets, weights, batches = block
-    for rows in batches:
-        batch = (images[rows], None if targets is None else targets[rows])
-        yield batch, None if weights is None else weights[rows]
 
 
 def _count_wrong(scores: list, targets, weights) -> tuple[float, float]:

@@ -1,0 +1,3 @@
+from ._stacked import StackedGridSearchCV
+
+__all__ = ["StackedGridSearchCV"]

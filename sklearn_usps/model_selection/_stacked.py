@@ -1,0 +1,180 @@
+"""A grid search that trains many small networks at once."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import ClassVar
+
+import numpy as np
+from joblib import parallel_config
+from joblib.parallel import get_active_backend
+from sklearn.model_selection import GridSearchCV
+from sklearn.utils import get_tags
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.parallel import Parallel, delayed
+
+from ._gather import GatheringBackend
+from ._tasks import group_tasks, run_alone, run_stack
+
+
+class StackedGridSearchCV(GridSearchCV):
+    """Grid search in which candidates that allow it are trained at once.
+
+    The result is that of :class:`~sklearn.model_selection.GridSearchCV`, to rounding, in a
+    fraction of the time where networks are small. Fits of
+    :class:`~sklearn_usps.ConvNetClassifier`, alone or as the last step of a
+    :class:`~sklearn.pipeline.Pipeline`, are one stack where they are on the same fold and differ
+    only in `lr`, `momentum`, `weight_decay`, `label_smoothing`, `class_weight`, `lr_schedule`,
+    `lr_scaling` or `average_shifts`. The networks of a stack see the same images in the same order,
+    as they do one by one where `random_state` is an int; transformers before them are fitted once
+    for all. Whatever can't be stacked is fitted one by one: other estimators, optimizers
+    other than "adamw" and "sgd", classifiers with callbacks, `warm_start` or a RandomState
+    instance.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        As for :class:`~sklearn.model_selection.GridSearchCV`.
+
+    param_grid : dict or list of dictionaries
+        As for :class:`~sklearn.model_selection.GridSearchCV`.
+
+    scoring : str, callable, list, tuple or dict, default=None
+        As for :class:`~sklearn.model_selection.GridSearchCV`.
+
+    n_jobs : int, default=None
+        Number of stacks to run in parallel, in joblib's backend of the moment.
+
+    refit : bool, str, or callable, default=True
+        As for :class:`~sklearn.model_selection.GridSearchCV`.
+
+    cv : int, cross-validation generator or an iterable, default=None
+        As for :class:`~sklearn.model_selection.GridSearchCV`.
+
+    verbose : int, default=0
+        As for :class:`~sklearn.model_selection.GridSearchCV`; the time printed for a fit is
+        that of its scoring.
+
+    error_score : 'raise' or numeric, default=np.nan
+        As for :class:`~sklearn.model_selection.GridSearchCV`.
+
+    return_train_score : bool, default=False
+        As for :class:`~sklearn.model_selection.GridSearchCV`.
+
+    max_stack : int, default=32
+        The most networks to train at once. More take more memory, and hardly less time.
+
+    Attributes
+    ----------
+    cv_results_ : dict of numpy (masked) ndarrays
+        As of :class:`~sklearn.model_selection.GridSearchCV`. The fit time of a network is that of
+        its stack, divided by the number of networks in it.
+
+    best_estimator_ : estimator
+        As of :class:`~sklearn.model_selection.GridSearchCV`, as are all other attributes.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : The search that this is one of.
+
+    Notes
+    -----
+    One model of the networks' operations serves all of a stack, by :func:`torch.func.vmap`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_usps import ConvNetClassifier, StackedGridSearchCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = ConvNetClassifier(network="torch7", max_epochs=5, random_state=0)
+    >>> search = StackedGridSearchCV(classifier, {"lr": [1e-5, 0.03]}, cv=3).fit(X / 16, y)
+    >>> search.best_params_
+    {'lr': 0.03}
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **GridSearchCV._parameter_constraints,
+        "max_stack": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_grid,
+        *,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        error_score=np.nan,
+        return_train_score=False,
+        max_stack=32,
+    ):
+        super().__init__(
+            estimator,
+            param_grid,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.max_stack = max_stack
+
+    def fit(self, X, y=None, **params):
+        """Run fit with all sets of parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training images.
+
+        y : array-like of shape (n_samples,)
+            Their class labels.
+
+        **params : dict of str -> object
+            As for :meth:`sklearn.model_selection.GridSearchCV.fit`.
+
+        Returns
+        -------
+        self : StackedGridSearchCV
+            The fitted search.
+        """
+        backend, n_jobs = get_active_backend()
+
+        def run(tasks):
+            with parallel_config(backend=backend, n_jobs=n_jobs):
+                return self._run_tasks(tasks)
+
+        with parallel_config(backend=GatheringBackend(run)):
+            return super().fit(X, y, **params)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        # GridSearchCV has a method transform where its estimator has one, but not these tags.
+        tags.transformer_tags = get_tags(self.estimator).transformer_tags
+        return tags
+
+    def _run_tasks(self, tasks):
+        """Run tasks in stacks; return their results in the order of the tasks."""
+        groups = group_tasks(tasks, self.max_stack)
+        stacks = Parallel(n_jobs=self.n_jobs)(_job([tasks[i] for i in group]) for group in groups)
+        results = [None] * len(tasks)
+        for group, stack in zip(groups, stacks, strict=True):
+            for i, result in zip(group, stack, strict=True):
+                results[i] = result
+        return results
+
+
+def _job(tasks):
+    """What runs the tasks of a group, with the images on their own for backends that know them."""
+    function, args, kwargs = tasks[0]
+    if len(tasks) == 1:
+        return delayed(run_alone)(function, *args, **kwargs)
+    _, X, y = args
+    return delayed(run_stack)(X, y, [(f, args[0], kwargs) for f, args, kwargs in tasks])

@@ -1,0 +1,148 @@
+"""Fits of a search that can be one stacked fit, and how they are scored one by one."""
+
+from __future__ import annotations
+
+import time
+import warnings
+
+import joblib
+from sklearn.base import BaseEstimator, clone
+from sklearn.pipeline import Pipeline
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params
+
+from ..neural_network import ConvNetClassifier
+from ..neural_network._stack import STACKABLE, can_be_stacked, fit_stack
+
+
+def group_tasks(tasks, max_stack: int) -> list[list[int]]:
+    """Which tasks, by index, are one stack each; those that can't be stacked are alone.
+
+    Parameters
+    ----------
+    tasks : list of tuple (function, args, kwargs)
+        Calls of scikit-learn's `_fit_and_score`, or of anything else.
+
+    max_stack : int
+        The most tasks of a stack.
+    """
+    groups: dict = {}
+    for i, task in enumerate(tasks):
+        groups.setdefault(_key(task) or i, []).append(i)
+    return [
+        group[start : start + size]
+        for group in groups.values()
+        # As equal as can be: 40 tasks are 20 and 20 where at most 32 are allowed.
+        for size in [-(-len(group) // -(-len(group) // max_stack))]
+        for start in range(0, len(group), size)
+    ]
+
+
+def _key(task) -> str | None:
+    """The same for all tasks that can be in one stack, None for those that can be in none."""
+    function, args, kwargs = task
+    if getattr(getattr(function, "function", None), "__name__", "") != "_fit_and_score":
+        return None
+    try:
+        estimator = _candidate(args[0], kwargs["parameters"])
+        classifier = _classifier(estimator)
+        classifier._validate_params()
+        if not can_be_stacked(classifier) or _replaces_a_step(estimator, kwargs["parameters"]):
+            return None
+        params = classifier.get_params(deep=False)
+        shared = {name: value for name, value in params.items() if name not in STACKABLE}
+        before = estimator.steps[:-1] if isinstance(estimator, Pipeline) else None
+        return joblib.hash([type(estimator), before, shared, kwargs["train"]])
+    except Exception:  # the fit will tell what is wrong
+        return None
+
+
+def _candidate(estimator, parameters):
+    return clone(estimator).set_params(**clone(parameters or {}, safe=False))
+
+
+def _classifier(estimator) -> ConvNetClassifier:
+    """The classifier to stack."""
+    last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
+    if type(last) is not ConvNetClassifier:
+        raise TypeError("Only ConvNetClassifier can be stacked.")
+    return last
+
+
+def _replaces_a_step(estimator, parameters) -> bool:
+    """Whether parameters, set once more before scoring, would undo the fit of a step."""
+    return isinstance(estimator, Pipeline) and not {"steps", *estimator.named_steps}.isdisjoint(
+        parameters or {}
+    )
+
+
+def run_alone(function, *args, **kwargs) -> list:
+    """Run a task that is in no stack."""
+    return [function(*args, **kwargs)]
+
+
+def run_stack(X, y, calls) -> list[dict]:
+    """Fit candidates at once and score each; return what `_fit_and_score` does for each.
+
+    Parameters
+    ----------
+    X, y : array-like
+        All samples.
+
+    calls : list of tuple (function, estimator, kwargs)
+        Of the tasks of a stack.
+    """
+    fitted, seconds = _fit_together(X, y, calls)
+    results = []
+    for (function, estimator, kwargs), candidate in zip(calls, fitted, strict=True):
+        if candidate is None:
+            results.append(function(estimator, X, y, **kwargs))
+            continue
+        candidate.fit = lambda *args, _fitted=candidate, **params: _fitted
+        result = function(candidate, X, y, **kwargs)
+        results.append({**result, "fit_time": seconds / len(calls)})
+    return results
+
+
+def _fit_together(X, y, calls):
+    """Fit the candidates of a stack; return them, None where one failed, and the seconds taken."""
+    _, estimator, kwargs = calls[0]
+    candidates = [_candidate(estimator, kwargs["parameters"]) for _, estimator, kwargs in calls]
+    classifiers = [_classifier(candidate) for candidate in candidates]
+    together = _Together(classifiers)
+    model = candidates[0]
+    if isinstance(model, Pipeline):  # whose transformers are fitted once
+        model.steps[-1] = (model.steps[-1][0], together)
+    else:
+        model = together
+    start = time.time()
+    try:
+        X_train, y_train = _safe_split(classifiers[0], X, y, kwargs["train"])
+        fit_params = _check_method_params(X, kwargs["fit_params"] or {}, kwargs["train"])
+        model.fit(X_train, y_train, **fit_params)
+    except Exception as error:
+        warnings.warn(
+            f"{len(calls)} fits could not be done at once, and are done one by one: {error}",
+            stacklevel=2,
+        )
+        return [None] * len(calls), 0.0
+    seconds = time.time() - start
+    for candidate, classifier in zip(candidates, classifiers, strict=True):
+        if isinstance(candidate, Pipeline):
+            candidate.steps = [*model.steps[:-1], (candidate.steps[-1][0], classifier)]
+    fitted = zip(candidates, together.is_fitted_, strict=True)
+    return [candidate if is_fitted else None for candidate, is_fitted in fitted], seconds
+
+
+class _Together(BaseEstimator):
+    """Stands for several classifiers where they are fitted."""
+
+    def __init__(self, classifiers):
+        self.classifiers = classifiers
+
+    def fit(self, X, y, **fit_params):
+        self.is_fitted_ = fit_stack(self.classifiers, X, y, **fit_params)
+        return self
+
+    def get_metadata_routing(self):
+        return self.classifiers[0].get_metadata_routing()

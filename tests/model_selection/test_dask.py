@@ -1,0 +1,89 @@
+"""Searches on a cluster: a real one, of two processes on this machine."""
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+from sklearn.model_selection import GridSearchCV
+
+from sklearn_usps import ConvNetClassifier, StackedGridSearchCV
+
+distributed = pytest.importorskip("distributed")
+pytestmark = pytest.mark.real_data
+
+GRID = {"lr": [1e-4, 0.003, 0.01, 0.03]}
+
+
+@pytest.fixture(scope="module")
+def client():
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True}
+    with (
+        distributed.LocalCluster(**options, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def digits(roweis):
+    rows = np.random.default_rng(0).permutation(10_000)[:1000]
+    return roweis.data[rows], roweis.target[rows]
+
+
+@pytest.fixture(params=[GridSearchCV, StackedGridSearchCV])
+def search(request):
+    classifier = ConvNetClassifier(
+        network="torch7", max_epochs=3, batch_size=32, deformer=None, random_state=0
+    )
+    return request.param(classifier, GRID, cv=3, n_jobs=2)
+
+
+def test_a_cluster_finds_the_same(search, digits, client):
+    here = search.set_params(n_jobs=None).fit(*digits).cv_results_["mean_test_score"]
+    with parallel_config("dask"):
+        there = search.set_params(n_jobs=2).fit(*digits).cv_results_["mean_test_score"]
+    np.testing.assert_allclose(there, here, atol=1e-3)
+
+
+class Counted(np.ndarray):
+    """An array that counts how often it is pickled."""
+
+    n_pickled = 0
+
+    def __reduce_ex__(self, protocol):
+        Counted.n_pickled += 1
+        return np.asarray(self).__reduce_ex__(protocol)
+
+
+def test_scattered_data_are_sent_once_a_worker(search, digits, client):
+    X, y = digits
+    X = X.view(Counted)
+    Counted.n_pickled = 0
+    with parallel_config("dask", scatter=[X, y]):
+        search.set_params(refit=False).fit(X, y)
+    assert 1 <= Counted.n_pickled <= 2  # for twelve fits
+
+
+def test_a_worker_is_killed_and_the_search_goes_on(search, digits, client):
+    here = search.set_params(refit=False, estimator__max_epochs=30).fit(*digits)
+    expected = here.cv_results_["mean_test_score"]
+    process, *_ = client.run(os.getpid).values()
+
+    def kill():
+        deadline = time.monotonic() + 60
+        while not any(client.processing().values()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.3)
+        os.kill(process, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with parallel_config("dask"):
+        search.fit(*digits)
+    killer.join()
+    assert process not in client.run(os.getpid).values()
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected, atol=1e-3)
