@@ -14,6 +14,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 DOCS = Path(__file__).parent.parent / "docs"
 #: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008).
 OURS, OTHERS = "#0072B2", "#D55E00"
+#: Where the names stand beside the marks, in points, and what of them is there.
+RIGHT, LEFT, BELOW = ((6, -3), "left"), ((-6, -3), "right"), ((0, -13), "center")
+PLACES = {"MLP": BELOW, "minibatch": BELOW, "plain skorch": LEFT}
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
@@ -43,17 +46,20 @@ def draw_accuracy():
             x, y = max(row["seconds to train"], 0.001), 100 * row["mean error"]
             color, marker = (OURS, "o") if is_ours else (OTHERS, "s")
             ax.plot(x, y, marker, color=color)
+            name = row["classifier"].removeprefix("recipe ")
+            offset, side = PLACES.get(name, LEFT if is_ours else RIGHT)
             ax.annotate(
-                row["classifier"].removeprefix("recipe "),
+                name,
                 (x, y),
-                xytext=(0, 6),
+                xytext=offset,
                 textcoords="offset points",
-                ha="center",
+                ha=side,
                 fontsize=8,
                 color=color,
             )
         ax.set(title=version, xlabel="seconds to train (median of 5)", xscale="log", yscale="log")
         ax.margins(0.15)
+        ax.set_xlim(right=500)
         ax.grid(alpha=0.3)
         ax.xaxis.set_major_formatter(PLAIN)
     axes[0].set_ylabel("error in % (mean of 5 seeds)")

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from joblib.parallel import ParallelBackendBase
 
-#: As many workers as a search could have fits, so that joblib hands over all of them at once.
-_MANY = 2**30
+#: Workers that joblib thinks there are, so that it hands over twice as many tasks at once: more
+#: than searches have. Its evaluation of `pre_dispatch` takes numbers up to a million.
+_MANY = 100_000
 
 
 class GatheringBackend(ParallelBackendBase):

@@ -9,7 +9,6 @@ import numpy as np
 from joblib import parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.model_selection import GridSearchCV
-from sklearn.utils import get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel, delayed
 
@@ -153,12 +152,6 @@ class StackedGridSearchCV(GridSearchCV):
 
         with parallel_config(backend=GatheringBackend(run)):
             return super().fit(X, y, **params)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        # GridSearchCV has a method transform where its estimator has one, but not these tags.
-        tags.transformer_tags = get_tags(self.estimator).transformer_tags
-        return tags
 
     def _run_tasks(self, tasks):
         """Run tasks in stacks; return their results in the order of the tasks."""

@@ -106,7 +106,7 @@ def run_stack(X, y, calls) -> list[dict]:
 
 def _fit_together(X, y, calls):
     """Fit the candidates of a stack; return them, None where one failed, and the seconds taken."""
-    _, estimator, kwargs = calls[0]
+    kwargs = calls[0][2]
     candidates = [_candidate(estimator, kwargs["parameters"]) for _, estimator, kwargs in calls]
     classifiers = [_classifier(candidate) for candidate in candidates]
     together = _Together(classifiers)

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import torch
+from sklearn.utils import check_random_state
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
@@ -56,7 +57,7 @@ def fit_stack(classifiers, X, y, **fit_params) -> np.ndarray:
     """
     seed = classifiers[0].random_state
     if seed is None:
-        seed = np.random.randint(np.iinfo(np.int32).max)
+        seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
     prepared = [c._prepare(X, y, random_state=seed, **fit_params) for c in classifiers]
     nets = [net for net, *_ in prepared]
     _, X, y = prepared[0]
