@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._gather import GatheringBackend
-from ._tasks import group_tasks, run_alone, run_stack
+from ._tasks import group_tasks, is_search_task, run_alone, run_stack
 
 
 class StackedGridSearchCV(GridSearchCV):
@@ -28,7 +28,7 @@ class StackedGridSearchCV(GridSearchCV):
     as they do one by one where `random_state` is an int; transformers before them are fitted once
     for all. Whatever can't be stacked is fitted one by one: other estimators, optimizers
     other than "adamw" and "sgd", classifiers with callbacks, `warm_start` or a RandomState
-    instance.
+    instance, and the networks "convnet" and "lenet5", which are faster one by one.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ class StackedGridSearchCV(GridSearchCV):
 def _job(tasks):
     """What runs the tasks of a group, with the images on their own for backends that know them."""
     function, args, kwargs = tasks[0]
-    if len(tasks) == 1:
+    if not is_search_task(tasks[0]):
         return delayed(run_alone)(function, *args, **kwargs)
     _, X, y = args
     return delayed(run_stack)(X, y, [(f, args[0], kwargs) for f, args, kwargs in tasks])

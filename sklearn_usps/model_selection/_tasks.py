@@ -38,11 +38,17 @@ def group_tasks(tasks, max_stack: int) -> list[list[int]]:
     ]
 
 
+def is_search_task(task) -> bool:
+    """Whether a task is a fit and its scoring in one of scikit-learn's searches."""
+    function = getattr(task[0], "function", None)  # of what carries scikit-learn's configuration
+    return getattr(function, "__name__", "") == "_fit_and_score"
+
+
 def _key(task) -> str | None:
     """The same for all tasks that can be in one stack, None for those that can be in none."""
-    function, args, kwargs = task
-    if getattr(getattr(function, "function", None), "__name__", "") != "_fit_and_score":
+    if not is_search_task(task):
         return None
+    _, args, kwargs = task
     try:
         estimator = _candidate(args[0], kwargs["parameters"])
         classifier = _classifier(estimator)
@@ -77,7 +83,7 @@ def _replaces_a_step(estimator, parameters) -> bool:
 
 
 def run_alone(function, *args, **kwargs) -> list:
-    """Run a task that is in no stack."""
+    """Run a task that is none of a search's fits."""
     return [function(*args, **kwargs)]
 
 
@@ -92,7 +98,7 @@ def run_stack(X, y, calls) -> list[dict]:
     calls : list of tuple (function, estimator, kwargs)
         Of the tasks of a stack.
     """
-    fitted, seconds = _fit_together(X, y, calls)
+    fitted, seconds = _fit_together(X, y, calls) if len(calls) > 1 else ([None], 0.0)
     results = []
     for (function, estimator, kwargs), candidate in zip(calls, fitted, strict=True):
         if candidate is None:
