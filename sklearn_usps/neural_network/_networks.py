@@ -110,7 +110,7 @@ def _check_numbers(name, values) -> None:
     if (
         not isinstance(values, Sequence)
         or len(values) == 0
-        or not all(isinstance(value, Integral) and value > 0 for value in values)
+        or not all(isinstance(value, Integral) and int(value) > 0 for value in values)
     ):
         raise ValueError(
             f"{name} must be a sequence of positive integers, a number for each convolution. Got "

@@ -16,7 +16,7 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from ._batches import split_block
 from ._networks import own_randomness
-from ._stack_optimizers import OPTIMIZERS
+from ._stack_optimizers import SGD, AdamW
 
 #: Parameters of `ConvNetClassifier` that may differ within a stack.
 STACKABLE = frozenset(
@@ -34,8 +34,8 @@ STACKABLE = frozenset(
 )
 
 
-#: Networks that are faster one by one: convolutions on several planes fill a processor by themselves,
-#: and grouped as for a stack they take up to 1.7 times as long.
+#: Networks that are faster one by one: convolutions on several planes fill a processor by
+#: themselves, and grouped as for a stack they take up to 1.7 times as long.
 _SELF_SUFFICIENT = ("convnet", "lenet5")
 
 
@@ -93,7 +93,8 @@ class _Stack:
         self.shapes = {name: p.shape for name, p in self.lead.module_.named_parameters()}
         self.lr_factors = torch.stack([self._lr_factors(net) for net in nets]).to(self.device)
         self.smoothing = self._column("label_smoothing")
-        self.optimizer = OPTIMIZERS[type(self.lead.optimizer_)](
+        optimizer = AdamW if isinstance(self.lead.optimizer_, torch.optim.AdamW) else SGD
+        self.optimizer = optimizer(
             self.matrix,
             weight_decay=self._column("optimizer__weight_decay"),
             momentum=self._column("optimizer__momentum"),
@@ -182,14 +183,16 @@ class _Stack:
                 images = self.lead.deformer(images, self.lead.generator)
             block = block._replace(images=images, targets=block.targets.to(self.device))
             with torch.set_grad_enabled(training):
-                figures = [self._run_batch(*batch, training) for batch in split_block(block)]
+                figures = [
+                    self._run_batch(images, targets, weights, training)
+                    for (images, targets), weights in split_block(block)
+                ]
             sums += torch.stack(figures).sum(0).cpu()
         loss, n_samples, wrong, weight = sums.numpy()
         return {f"{prefix}_loss": loss / n_samples, f"{prefix}_error": wrong / weight}
 
-    def _run_batch(self, batch, weights, training):
+    def _run_batch(self, images, targets, weights, training):
         """Train on a batch or look at it; return the four sums that make loss and error."""
-        images, targets = batch
         weights = torch.ones(len(targets)) if weights is None else weights
         weights = weights.view(len(targets), -1).T.expand(len(self.nets), -1).to(self.device)
         scores = self.forward(self.matrix, self.buffers, images)

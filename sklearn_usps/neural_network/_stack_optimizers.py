@@ -71,6 +71,3 @@ class SGD:
         gradient = torch.addcmul(self.matrix.grad, self.weight_decay, self.matrix)
         self.velocity.mul_(self.momentum).add_(gradient)
         self.matrix.sub_(self.velocity * lr)
-
-
-OPTIMIZERS = {torch.optim.AdamW: AdamW, torch.optim.SGD: SGD}
