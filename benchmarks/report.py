@@ -15,8 +15,13 @@ DOCS = Path(__file__).parent.parent / "docs"
 #: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008).
 OURS, OTHERS = "#0072B2", "#D55E00"
 #: Where the names stand beside the marks, in points, and what of them is there.
-RIGHT, LEFT, BELOW = ((6, -3), "left"), ((-6, -3), "right"), ((0, -13), "center")
-PLACES = {"MLP": BELOW, "minibatch": BELOW, "plain skorch": LEFT}
+RIGHT, LEFT = ((6, -3), "left"), ((-6, -3), "right")
+PLACES = {
+    "MLP": ((4, -12), "left"),
+    "SVC": ((0, 5), "center"),
+    "minibatch": ((0, -13), "center"),
+    "plain skorch": ((-4, 6), "right"),
+}
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
@@ -39,7 +44,7 @@ def write_tables(name):
 def draw_accuracy():
     """Error against time to train, one axes per version of the digits."""
     result = load("accuracy")
-    figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.2), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, 5), sharey=True, layout="constrained")
     for ax, (version, rows) in zip(axes, result["tables"].items(), strict=True):
         for row in rows:
             is_ours = row["classifier"].startswith(("recipe", "default"))
@@ -59,7 +64,7 @@ def draw_accuracy():
             )
         ax.set(title=version, xlabel="seconds to train (median of 5)", xscale="log", yscale="log")
         ax.margins(0.15)
-        ax.set_xlim(right=500)
+        ax.set_xlim(right=1000)
         ax.grid(alpha=0.3)
         ax.xaxis.set_major_formatter(PLAIN)
     axes[0].set_ylabel("error in % (mean of 5 seeds)")
