@@ -11,6 +11,7 @@ from joblib.parallel import get_active_backend
 from sklearn.model_selection import GridSearchCV
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel, delayed
+from tqdm.auto import tqdm
 
 from ._gather import GatheringBackend
 from ._tasks import group_tasks, is_search_task, run_alone, run_stack
@@ -51,8 +52,8 @@ class StackedGridSearchCV(GridSearchCV):
         As for :class:`~sklearn.model_selection.GridSearchCV`.
 
     verbose : int, default=0
-        As for :class:`~sklearn.model_selection.GridSearchCV`; the time printed for a fit is
-        that of its scoring.
+        As for :class:`~sklearn.model_selection.GridSearchCV`, with a progress bar where standard
+        error is a terminal. The time printed for a fit is that of its scoring.
 
     error_score : 'raise' or numeric, default=np.nan
         As for :class:`~sklearn.model_selection.GridSearchCV`.
@@ -156,11 +157,14 @@ class StackedGridSearchCV(GridSearchCV):
     def _run_tasks(self, tasks):
         """Run tasks in stacks; return their results in the order of the tasks."""
         groups = group_tasks(tasks, self.max_stack)
-        stacks = Parallel(n_jobs=self.n_jobs)(_job([tasks[i] for i in group]) for group in groups)
+        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        stacks = parallel(_job([tasks[i] for i in group]) for group in groups)
         results = [None] * len(tasks)
-        for group, stack in zip(groups, stacks, strict=True):
-            for i, result in zip(group, stack, strict=True):
-                results[i] = result
+        with tqdm(total=len(tasks), unit="fit", disable=None if self.verbose else True) as bar:
+            for group, stack in zip(groups, stacks, strict=True):
+                for i, result in zip(group, stack, strict=True):
+                    results[i] = result
+                bar.update(len(group))
         return results
 
 

@@ -98,7 +98,14 @@ def run_stack(X, y, calls) -> list[dict]:
     calls : list of tuple (function, estimator, kwargs)
         Of the tasks of a stack.
     """
-    fitted, seconds = _fit_together(X, y, calls) if len(calls) > 1 else ([None], 0.0)
+    fitted, seconds, error = [None] * len(calls), 0.0, None
+    if len(calls) > 1:
+        start = time.perf_counter()
+        try:
+            fitted = _fit_together(X, y, calls)
+        except Exception as failure:
+            error = failure
+        seconds = time.perf_counter() - start
     results = []
     for (function, estimator, kwargs), candidate in zip(calls, fitted, strict=True):
         if candidate is None:
@@ -107,11 +114,15 @@ def run_stack(X, y, calls) -> list[dict]:
         candidate.fit = lambda *args, _fitted=candidate, **params: _fitted
         result = function(candidate, X, y, **kwargs)
         results.append({**result, "fit_time": seconds / len(calls)})
+    if error is not None and any(result["fit_error"] is None for result in results):
+        warnings.warn(
+            f"{len(calls)} fits could not be done at once, but one by one: {error}", stacklevel=2
+        )
     return results
 
 
 def _fit_together(X, y, calls):
-    """Fit the candidates of a stack; return them, None where one failed, and the seconds taken."""
+    """Fit the candidates of a stack; return them, None where one failed."""
     kwargs = calls[0][2]
     candidates = [_candidate(estimator, kwargs["parameters"]) for _, estimator, kwargs in calls]
     classifiers = [_classifier(candidate) for candidate in candidates]
@@ -121,23 +132,14 @@ def _fit_together(X, y, calls):
         model.steps[-1] = (model.steps[-1][0], together)
     else:
         model = together
-    start = time.time()
-    try:
-        X_train, y_train = _safe_split(classifiers[0], X, y, kwargs["train"])
-        fit_params = _check_method_params(X, kwargs["fit_params"] or {}, kwargs["train"])
-        model.fit(X_train, y_train, **fit_params)
-    except Exception as error:
-        warnings.warn(
-            f"{len(calls)} fits could not be done at once, and are done one by one: {error}",
-            stacklevel=2,
-        )
-        return [None] * len(calls), 0.0
-    seconds = time.time() - start
+    X_train, y_train = _safe_split(classifiers[0], X, y, kwargs["train"])
+    fit_params = _check_method_params(X, kwargs["fit_params"] or {}, kwargs["train"])
+    model.fit(X_train, y_train, **fit_params)
     for candidate, classifier in zip(candidates, classifiers, strict=True):
         if isinstance(candidate, Pipeline):
             candidate.steps = [*model.steps[:-1], (candidate.steps[-1][0], classifier)]
     fitted = zip(candidates, together.is_fitted_, strict=True)
-    return [candidate if is_fitted else None for candidate, is_fitted in fitted], seconds
+    return [candidate if is_fitted else None for candidate, is_fitted in fitted]
 
 
 class _Together(BaseEstimator):

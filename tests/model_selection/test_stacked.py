@@ -261,6 +261,27 @@ def test_candidates_that_fail_get_the_error_score(model, digits):
         search.fit(*digits)
 
 
+class Stubborn(Linear):
+    """A network that can't be run for many at once."""
+
+    def forward(self, images):
+        return super().forward(images) * float(images.sum() > -1) * float(self.output.bias[0] < 99)
+
+
+def test_a_network_that_vmap_refuses_is_fitted_one_by_one_with_a_warning(digits):
+    classifier = ConvNetClassifier(network=Stubborn, **PLAIN)
+    searches = [
+        search(classifier, {"lr": [0.001, 0.01]}, cv=2, refit=False)
+        for search in (GridSearchCV, StackedGridSearchCV)
+    ]
+    searches[0].fit(*digits)
+    with pytest.warns(
+        UserWarning, match="2 fits could not be done at once, .*vmap"
+    ):
+        searches[1].fit(*digits)
+    np.testing.assert_array_equal(*[s.cv_results_["mean_test_score"] for s in searches])
+
+
 def test_random_state_none_is_one_draw_for_a_stack(digits):
     classifier = ConvNetClassifier(network="torch7", **{**PLAIN, "random_state": None})
     search = StackedGridSearchCV(classifier, {"weight_decay": [0.01, 0.01]}, cv=2, refit=False)
