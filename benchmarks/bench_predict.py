@@ -81,7 +81,7 @@ def run(quick):
         reference = functions["ours"]()
         for name, function in functions.items():
             np.testing.assert_allclose(function(), reference, atol=1e-5, err_msg=name)
-        seconds = interleaved(functions, 2 if quick else 5)
+        seconds = interleaved(functions, 2 if quick else 25)
         rows += [row(network, name, X, seconds["ours"], values) for name, values in seconds.items()]
     seconds = interleaved({"SVC": lambda: svc.predict(X)}, 1 if quick else 5)
     rows.append(row("", "SVC", X, None, seconds["SVC"]))
