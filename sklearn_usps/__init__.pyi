@@ -1,5 +1,5 @@
 from . import datasets, inspection, model_selection, neural_network, preprocessing, recipes
-from .datasets import fetch_usps, load_mosaic, save_mosaic
+from .datasets import fetch_usps, load_mosaic, make_letters, save_mosaic
 from .inspection import MisclassifiedDisplay
 from .model_selection import StackedGridSearchCV
 from .neural_network import ConvNetClassifier, load_model, save_model
@@ -18,6 +18,7 @@ __all__ = [
     "inspection",
     "load_model",
     "load_mosaic",
+    "make_letters",
     "model_selection",
     "neural_network",
     "prepare_image",

@@ -275,9 +275,7 @@ def test_a_network_that_vmap_refuses_is_fitted_one_by_one_with_a_warning(digits)
         for search in (GridSearchCV, StackedGridSearchCV)
     ]
     searches[0].fit(*digits)
-    with pytest.warns(
-        UserWarning, match="2 fits could not be done at once, .*vmap"
-    ):
+    with pytest.warns(UserWarning, match="2 fits could not be done at once, .*vmap"):
         searches[1].fit(*digits)
     np.testing.assert_array_equal(*[s.cv_results_["mean_test_score"] for s in searches])
 
