@@ -1,5 +1,5 @@
 from . import datasets, inspection, model_selection, neural_network, preprocessing, recipes
-from .datasets import fetch_usps, load_mosaic, make_letters, save_mosaic
+from .datasets import fetch_alphadigits, fetch_usps, load_mosaic, make_letters, save_mosaic
 from .inspection import MisclassifiedDisplay
 from .model_selection import StackedGridSearchCV
 from .neural_network import ConvNetClassifier, load_model, save_model
@@ -14,6 +14,7 @@ __all__ = [
     "RandomDeformer",
     "StackedGridSearchCV",
     "datasets",
+    "fetch_alphadigits",
     "fetch_usps",
     "inspection",
     "load_model",

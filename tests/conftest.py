@@ -19,10 +19,13 @@ def data_home(tmp_path_factory):
     """A data folder with the originals that were given by hand."""
     home = tmp_path_factory.mktemp("data-home")
     (home / "usps").mkdir()
+    (home / "alphadigits").mkdir()
     if folder := os.environ.get("SKLEARN_USPS_ORIGINALS"):
         for pattern in ("usps_all.mat", "usps_?.png", "zip.*.gz"):
             for file in Path(folder).rglob(pattern):
                 shutil.copyfile(file, home / "usps" / file.name)
+        for file in Path(folder).rglob("binaryalphadigs.mat"):
+            shutil.copyfile(file, home / "alphadigits" / file.name)
     return home
 
 

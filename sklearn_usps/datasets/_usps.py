@@ -229,10 +229,10 @@ def fetch_usps(
     )
 
 
-def cache_folder(data_home: str | PathLike | None = None) -> Path | None:
+def cache_folder(data_home: str | PathLike | None = None, name: str = "usps") -> Path | None:
     """Return where the original files are kept, None where no folder can be made."""
     try:
-        return Path(get_data_home(data_home), "usps")
+        return Path(get_data_home(data_home), name)
     except OSError:  # it is not there and cannot be made: on a read-only disk, say
         return None
 

@@ -1,0 +1,85 @@
+"""The Binary Alphadigits."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import cross_val_score
+from sklearn.svm import SVC
+
+from sklearn_usps import fetch_alphadigits
+
+pytestmark = pytest.mark.real_data
+
+
+@pytest.fixture(scope="module")
+def fetch(data_home):
+    """fetch_alphadigits on a file given by hand or downloaded; else the test is skipped."""
+
+    def fetch(**options):
+        try:
+            return fetch_alphadigits(data_home=data_home, n_retries=0, **options)
+        except OSError as error:
+            pytest.skip(f"not in SKLEARN_USPS_ORIGINALS, and {error}")
+
+    return fetch
+
+
+def test_letters_as_they_are_in_the_file(fetch):
+    letters = fetch()
+    assert (letters.data.shape, letters.data.dtype) == ((1014, 320), np.float32)
+    assert letters.images.shape == (1014, 20, 16)
+    assert set(np.unique(letters.data)) == {0, 1}
+    assert "".join(letters.target_names) == "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    assert letters.target[::39].tolist() == letters.target_names
+    assert letters.feature_names[17] == "pixel_1_1"
+    assert "Binary Alphadigits" in letters.DESCR
+    picture = ["".join("-#"[int(pixel)] for pixel in row) for row in letters.images[0][::4]]
+    assert picture == [
+        "------##--------",
+        "----####--#####-",
+        "---###-#########",
+        "-####-------####",
+        "###--------#####",
+    ]
+
+
+def test_digits_and_all(fetch):
+    digits, everything = fetch(subset="digits"), fetch(subset="all")
+    assert digits.target[::39].tolist() == list("0123456789")
+    assert len(everything.data) == 1404
+    np.testing.assert_array_equal(everything.data[:390], digits.data)
+
+
+def test_o_is_zero_and_can_be_dropped(fetch):
+    everything = fetch(subset="all")
+    images = {name: everything.data[everything.target == name] for name in "0O"}
+    np.testing.assert_array_equal(images["0"], images["O"])
+    without = fetch(subset="all", drop_o=True)
+    assert "O" not in without.target_names
+    assert len(without.data) == 1404 - 39
+
+
+def test_resized_to_the_shape_of_usps(fetch):
+    X, y = fetch(image_shape=(16, 16), return_X_y=True)
+    assert (X.shape, X.dtype) == ((1014, 256), np.float32)
+    assert X.min() == 0
+    assert X.max() == 1
+    assert ((X > 0) & (X < 1)).mean() > 0.05  # antialiased
+    assert cross_val_score(SVC(C=10), X, y, cv=3).mean() > 0.6
+
+
+def test_shuffled_and_as_a_frame(fetch):
+    pytest.importorskip("pandas")
+    letters, shuffled = fetch(), fetch(shuffle=True, random_state=0, as_frame=True)
+    assert sorted(shuffled.target) == sorted(letters.target)
+    assert shuffled.target.tolist() != letters.target.tolist()
+    assert shuffled.frame.shape == (1014, 321)
+    assert shuffled.data.columns[0] == "pixel_0_0"
+
+
+def test_missing_or_wrong(tmp_path):
+    with pytest.raises(OSError, match=r"^Data not found and `download_if_missing` is False$"):
+        fetch_alphadigits(data_home=tmp_path, download_if_missing=False)
+    with pytest.raises(ValueError, match="'subset' parameter of fetch_alphadigits must be a str"):
+        fetch_alphadigits(subset="capitals")
+    with pytest.raises(ValueError, match="image_shape must be two positive integers"):
+        fetch_alphadigits(image_shape=(16, 0))
