@@ -1,7 +1,7 @@
 from . import datasets, inspection, model_selection, neural_network, preprocessing, recipes
 from .datasets import fetch_alphadigits, fetch_usps, load_mosaic, make_letters, save_mosaic
 from .inspection import MisclassifiedDisplay
-from .model_selection import StackedGridSearchCV
+from .model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
 from .neural_network import ConvNetClassifier, load_model, save_model
 from .preprocessing import ImageNormalizer, RandomDeformer, prepare_image
 
@@ -13,6 +13,7 @@ __all__ = [
     "MisclassifiedDisplay",
     "RandomDeformer",
     "StackedGridSearchCV",
+    "StackedRandomizedSearchCV",
     "datasets",
     "fetch_alphadigits",
     "fetch_usps",

@@ -1,3 +1,3 @@
-from ._stacked import StackedGridSearchCV
+from ._stacked import StackedGridSearchCV, StackedRandomizedSearchCV
 
-__all__ = ["StackedGridSearchCV"]
+__all__ = ["StackedGridSearchCV", "StackedRandomizedSearchCV"]

@@ -1,4 +1,4 @@
-"""A grid search that trains many small networks at once."""
+"""Searches that train many small networks at once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from joblib import parallel_config
 from joblib.parallel import get_active_backend
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
@@ -17,7 +17,56 @@ from ._gather import GatheringBackend
 from ._tasks import group_tasks, is_search_task, run_alone, run_stack
 
 
-class StackedGridSearchCV(GridSearchCV):
+class _StackedSearch:
+    """Makes one of scikit-learn's searches run its fits in stacks."""
+
+    max_stack: int
+    n_jobs: int | None
+    verbose: int
+
+    def fit(self, X, y=None, **params):
+        """Run fit with all sets of parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training images.
+
+        y : array-like of shape (n_samples,)
+            Their class labels.
+
+        **params : dict of str -> object
+            As for the search of scikit-learn.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+        """
+        backend, n_jobs = get_active_backend()
+
+        def run(tasks):
+            with parallel_config(backend=backend, n_jobs=n_jobs):
+                return self._run_tasks(tasks)
+
+        with parallel_config(backend=GatheringBackend(run)):
+            return super().fit(X, y, **params)  # type: ignore[misc]
+
+    def _run_tasks(self, tasks):
+        """Run tasks in stacks; return their results in the order of the tasks."""
+        groups = group_tasks(tasks, self.max_stack)
+        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        stacks = parallel(_job([tasks[i] for i in group]) for group in groups)
+        results = [None] * len(tasks)
+        with tqdm(total=len(tasks), unit="fit", disable=None if self.verbose else True) as bar:
+            for group, stack in zip(groups, stacks, strict=True):
+                for i, result in zip(group, stack, strict=True):
+                    results[i] = result
+                bar.update(len(group))
+        return results
+
+
+class StackedGridSearchCV(_StackedSearch, GridSearchCV):
     """Grid search in which candidates that allow it are trained at once.
 
     The result is that of :class:`~sklearn.model_selection.GridSearchCV`, to rounding, in a
@@ -54,6 +103,10 @@ class StackedGridSearchCV(GridSearchCV):
     verbose : int, default=0
         As for :class:`~sklearn.model_selection.GridSearchCV`, with a progress bar where standard
         error is a terminal. The time printed for a fit is that of its scoring.
+
+    pre_dispatch : int, or str, default='2*n_jobs'
+        How many fits scikit-learn hands over at once, if an int: no stack is larger. A str hands
+        over all.
 
     error_score : 'raise' or numeric, default=np.nan
         As for :class:`~sklearn.model_selection.GridSearchCV`.
@@ -126,46 +179,117 @@ class StackedGridSearchCV(GridSearchCV):
         )
         self.max_stack = max_stack
 
-    def fit(self, X, y=None, **params):
-        """Run fit with all sets of parameters.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            The training images.
+class StackedRandomizedSearchCV(_StackedSearch, RandomizedSearchCV):
+    """Randomized search in which candidates that allow it are trained at once.
 
-        y : array-like of shape (n_samples,)
-            Their class labels.
+    A :class:`~sklearn.model_selection.RandomizedSearchCV` that does with its candidates what
+    :class:`StackedGridSearchCV` does.
 
-        **params : dict of str -> object
-            As for :meth:`sklearn.model_selection.GridSearchCV.fit`.
+    Parameters
+    ----------
+    estimator : estimator object
+        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
 
-        Returns
-        -------
-        self : StackedGridSearchCV
-            The fitted search.
-        """
-        backend, n_jobs = get_active_backend()
+    param_distributions : dict or list of dicts
+        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
 
-        def run(tasks):
-            with parallel_config(backend=backend, n_jobs=n_jobs):
-                return self._run_tasks(tasks)
+    n_iter : int, default=10
+        Number of candidates.
 
-        with parallel_config(backend=GatheringBackend(run)):
-            return super().fit(X, y, **params)
+    scoring : str, callable, list, tuple or dict, default=None
+        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
 
-    def _run_tasks(self, tasks):
-        """Run tasks in stacks; return their results in the order of the tasks."""
-        groups = group_tasks(tasks, self.max_stack)
-        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
-        stacks = parallel(_job([tasks[i] for i in group]) for group in groups)
-        results = [None] * len(tasks)
-        with tqdm(total=len(tasks), unit="fit", disable=None if self.verbose else True) as bar:
-            for group, stack in zip(groups, stacks, strict=True):
-                for i, result in zip(group, stack, strict=True):
-                    results[i] = result
-                bar.update(len(group))
-        return results
+    n_jobs : int, default=None
+        Number of stacks to run in parallel, in joblib's backend of the moment.
+
+    refit : bool, str, or callable, default=True
+        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
+
+    cv : int, cross-validation generator or an iterable, default=None
+        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
+
+    verbose : int, default=0
+        As for :class:`StackedGridSearchCV`.
+
+    pre_dispatch : int, or str, default='2*n_jobs'
+        As for :class:`StackedGridSearchCV`.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the candidates.
+
+    error_score : 'raise' or numeric, default=np.nan
+        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
+
+    return_train_score : bool, default=False
+        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
+
+    max_stack : int, default=32
+        The most networks to train at once. More take more memory, and hardly less time.
+
+    Attributes
+    ----------
+    cv_results_ : dict of numpy (masked) ndarrays
+        As of :class:`StackedGridSearchCV`.
+
+    best_estimator_ : estimator
+        As of :class:`~sklearn.model_selection.RandomizedSearchCV`, as are all other attributes.
+
+    See Also
+    --------
+    StackedGridSearchCV : Tries all of a grid.
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_usps import ConvNetClassifier, StackedRandomizedSearchCV
+    >>> X, y = load_digits(return_X_y=True)
+    >>> classifier = ConvNetClassifier(network="torch7", max_epochs=5, random_state=0)
+    >>> search = StackedRandomizedSearchCV(
+    ...     classifier, {"lr": loguniform(1e-5, 0.1)}, n_iter=8, cv=3, random_state=0
+    ... ).fit(X / 16, y)
+    >>> len(search.cv_results_["params"])
+    8
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **RandomizedSearchCV._parameter_constraints,
+        "max_stack": [Interval(Integral, 1, None, closed="left")],
+    }
+
+    def __init__(
+        self,
+        estimator,
+        param_distributions,
+        *,
+        n_iter=10,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        pre_dispatch="2*n_jobs",
+        random_state=None,
+        error_score=np.nan,
+        return_train_score=False,
+        max_stack=32,
+    ):
+        super().__init__(
+            estimator,
+            param_distributions,
+            n_iter=n_iter,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            random_state=random_state,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.max_stack = max_stack
 
 
 def _job(tasks):

@@ -107,9 +107,7 @@ class _Stack:
         return torch.tensor(values, dtype=torch.float32, device=self.device)[:, None]
 
     def _lr_factors(self, net):
-        """What to multiply the rate by, for each parameter or, if all are the same, for all."""
-        if not net.lr_factors:
-            return torch.ones(1).expand(self.matrix.shape[1])
+        """What to multiply the rate by, for each parameter."""
         factors = [
             torch.full((shape.numel(),), net.lr_factors.get(name, 1.0))
             for name, shape in self.shapes.items()

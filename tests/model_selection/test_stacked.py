@@ -6,19 +6,29 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import sklearn
-from scipy.stats import spearmanr
+from scipy.stats import loguniform, spearmanr
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import FitFailedWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GridSearchCV, ParameterGrid, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    ParameterGrid,
+    RandomizedSearchCV,
+    cross_val_score,
+)
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
 from torch import nn
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, StackedGridSearchCV
+from sklearn_usps import (
+    ConvNetClassifier,
+    ImageNormalizer,
+    StackedGridSearchCV,
+    StackedRandomizedSearchCV,
+)
 from sklearn_usps.neural_network._stack import fit_stack
 
 pytestmark = pytest.mark.real_data
@@ -49,6 +59,9 @@ class Linear(nn.Module):
 @parametrize_with_checks(
     [
         StackedGridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2),
+        StackedRandomizedSearchCV(
+            LogisticRegression(), {"C": [0.1, 1.0]}, n_iter=2, cv=2, random_state=0
+        ),
         StackedGridSearchCV(
             # With a method transform, GridSearchCV is not what the checks take a transformer for.
             ConvNetClassifier(network=Linear, lr=0.05, random_state=0),
@@ -214,6 +227,17 @@ class Counting(ImageNormalizer):
     def fit(self, X, y=None):
         self.fits.append(len(X))
         return super().fit(X)
+
+
+def test_results_are_those_of_randomized_search(model, digits):
+    candidates = {"convnetclassifier__lr": loguniform(1e-4, 0.05)}
+    means = [
+        search(model, candidates, n_iter=6, cv=2, random_state=0, refit=False)
+        .fit(*digits)
+        .cv_results_["mean_test_score"]
+        for search in (RandomizedSearchCV, StackedRandomizedSearchCV)
+    ]
+    np.testing.assert_allclose(*means, atol=0.01)
 
 
 def test_transformers_are_fitted_once_a_stack(digits):
