@@ -24,7 +24,7 @@ types: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-# About half an hour, on a machine that does nothing else.
+# About twenty minutes, on a machine that does nothing else.
 bench: $(VENV)/.bench
 	for part in overhead time_to_error predict scaling n_jobs search accuracy; do \
 	    $(BIN)/python benchmarks/bench_$$part.py || exit 1; \

@@ -11,7 +11,7 @@ from joblib.parallel import ParallelBackendBase
 
 #: Workers that joblib thinks there are, so that it hands over twice as many tasks at once: more
 #: than searches have. Its evaluation of `pre_dispatch` takes numbers up to a million.
-_MANY = 100_000
+_MANY = 20_000
 
 
 class GatheringBackend(ParallelBackendBase):

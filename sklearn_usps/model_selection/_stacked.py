@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from joblib import parallel_config
+from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.utils._param_validation import Interval
@@ -43,19 +44,21 @@ class _StackedSearch:
         self : object
             The fitted search.
         """
-        backend, n_jobs = get_active_backend()
+        with ExitStack() as gathering:
 
-        def run(tasks):
-            with parallel_config(backend=backend, n_jobs=n_jobs):
+            def run(tasks):
+                gathering.close()  # from here on, refit too, joblib is as the user has it
                 return self._run_tasks(tasks)
 
-        with parallel_config(backend=GatheringBackend(run)):
+            gathering.enter_context(parallel_config(backend=GatheringBackend(run)))
             return super().fit(X, y, **params)  # type: ignore[misc]
 
     def _run_tasks(self, tasks):
         """Run tasks in stacks; return their results in the order of the tasks."""
-        groups = group_tasks(tasks, self.max_stack)
-        parallel = Parallel(n_jobs=self.n_jobs, return_as="generator")
+        groups = group_tasks(tasks, self.max_stack, effective_n_jobs(self.n_jobs))
+        backend, _ = get_active_backend()
+        return_as = "generator" if backend.supports_return_generator else "list"
+        parallel = Parallel(n_jobs=self.n_jobs, return_as=return_as)
         stacks = parallel(_job([tasks[i] for i in group]) for group in groups)
         results = [None] * len(tasks)
         with tqdm(total=len(tasks), unit="fit", disable=None if self.verbose else True) as bar:
@@ -77,8 +80,10 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
     `lr_scaling` or `average_shifts`. The networks of a stack see the same images in the same order,
     as they do one by one where `random_state` is an int; transformers before them are fitted once
     for all. Whatever can't be stacked is fitted one by one: other estimators, optimizers
-    other than "adamw" and "sgd", classifiers with callbacks, `warm_start` or a RandomState
-    instance, and the networks "convnet" and "lenet5", which are faster one by one.
+    other than "adamw" and "sgd", classifiers with callbacks, `warm_start`, a RandomState
+    instance or a deformer that can't be pickled, the networks "convnet" and "lenet5", which are
+    faster one by one, and networks of one's own that have a `loss` of their own, parameters that
+    are not trained or buffers outside of torch's layers.
 
     Parameters
     ----------
@@ -92,7 +97,8 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
         As for :class:`~sklearn.model_selection.GridSearchCV`.
 
     n_jobs : int, default=None
-        Number of stacks to run in parallel, in joblib's backend of the moment.
+        Number of stacks to run in parallel, in joblib's backend of the moment. Stacks are made
+        smaller where there would be fewer.
 
     refit : bool, str, or callable, default=True
         As for :class:`~sklearn.model_selection.GridSearchCV`.
@@ -105,8 +111,7 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
         error is a terminal. The time printed for a fit is that of its scoring.
 
     pre_dispatch : int, or str, default='2*n_jobs'
-        How many fits scikit-learn hands over at once, if an int: no stack is larger. A str hands
-        over all.
+        Of no use here, where all fits are handed over at once; a small int makes small stacks.
 
     error_score : 'raise' or numeric, default=np.nan
         As for :class:`~sklearn.model_selection.GridSearchCV`.
@@ -132,7 +137,9 @@ class StackedGridSearchCV(_StackedSearch, GridSearchCV):
 
     Notes
     -----
-    One model of the networks' operations serves all of a stack, by :func:`torch.func.vmap`.
+    One model of the networks' operations serves all of a stack, by :func:`torch.func.vmap`. A
+    classifier's `verbose` has no effect in a stack, and the `net_.history` that a scorer may look
+    at has no records of batches and of what was best; `history_` is complete.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import time
 import warnings
 
 import joblib
+import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils.metaestimators import _safe_split
@@ -15,7 +16,7 @@ from ..neural_network import ConvNetClassifier
 from ..neural_network._stack import STACKABLE, can_be_stacked, fit_stack
 
 
-def group_tasks(tasks, max_stack: int) -> list[list[int]]:
+def group_tasks(tasks, max_stack: int, n_workers: int = 1) -> list[list[int]]:
     """Which tasks, by index, are one stack each; those that can't be stacked are alone.
 
     Parameters
@@ -25,17 +26,20 @@ def group_tasks(tasks, max_stack: int) -> list[list[int]]:
 
     max_stack : int
         The most tasks of a stack.
+
+    n_workers : int
+        How many stacks there should be at least, where there are as many tasks.
     """
     groups: dict = {}
     for i, task in enumerate(tasks):
         groups.setdefault(_key(task) or i, []).append(i)
-    return [
-        group[start : start + size]
-        for group in groups.values()
+    parts = -(-n_workers // max(len(groups), 1))
+    stacks = []
+    for group in groups.values():
         # As equal as can be: 40 tasks are 20 and 20 where at most 32 are allowed.
-        for size in [-(-len(group) // -(-len(group) // max_stack))]
-        for start in range(0, len(group), size)
-    ]
+        n_stacks = min(max(-(-len(group) // max_stack), parts), len(group))
+        stacks += [part.tolist() for part in np.array_split(group, n_stacks)]
+    return stacks
 
 
 def is_search_task(task) -> bool:
@@ -53,12 +57,13 @@ def _key(task) -> str | None:
         estimator = _candidate(args[0], kwargs["parameters"])
         classifier = _classifier(estimator)
         classifier._validate_params()
-        if not can_be_stacked(classifier) or _replaces_a_step(estimator, kwargs["parameters"]):
+        if not can_be_stacked(classifier):
             return None
         params = classifier.get_params(deep=False)
         shared = {name: value for name, value in params.items() if name not in STACKABLE}
         before = estimator.steps[:-1] if isinstance(estimator, Pipeline) else None
-        return joblib.hash([type(estimator), before, shared, kwargs["train"]])
+        left_out = _classes_of_weight_zero(classifier)
+        return joblib.hash([type(estimator), before, shared, left_out, kwargs["train"]])
     except Exception:  # the fit will tell what is wrong
         return None
 
@@ -75,11 +80,9 @@ def _classifier(estimator) -> ConvNetClassifier:
     return last
 
 
-def _replaces_a_step(estimator, parameters) -> bool:
-    """Whether parameters, set once more before scoring, would undo the fit of a step."""
-    return isinstance(estimator, Pipeline) and not {"steps", *estimator.named_steps}.isdisjoint(
-        parameters or {}
-    )
+def _classes_of_weight_zero(classifier) -> list:
+    weights = classifier.class_weight
+    return [label for label, w in weights.items() if w == 0] if isinstance(weights, dict) else []
 
 
 def run_alone(function, *args, **kwargs) -> list:
@@ -111,7 +114,8 @@ def run_stack(X, y, calls) -> list[dict]:
         if candidate is None:
             results.append(function(estimator, X, y, **kwargs))
             continue
-        candidate.fit = lambda *args, _fitted=candidate, **params: _fitted
+        for method in ("set_params", "fit"):
+            _skip_once(candidate, method)
         result = function(candidate, X, y, **kwargs)
         results.append({**result, "fit_time": seconds / len(calls)})
     if error is not None and any(result["fit_error"] is None for result in results):
@@ -119,6 +123,16 @@ def run_stack(X, y, calls) -> list[dict]:
             f"{len(calls)} fits could not be done at once, but one by one: {error}", stacklevel=2
         )
     return results
+
+
+def _skip_once(estimator, method: str) -> None:
+    """Make the next call of a method do nothing: `_fit_and_score` sets parameters and fits."""
+
+    def skip(*args, **params):
+        delattr(estimator, method)
+        return estimator
+
+    setattr(estimator, method, skip)
 
 
 def _fit_together(X, y, calls):

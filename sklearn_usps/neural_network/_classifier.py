@@ -215,6 +215,10 @@ class ConvNetClassifier(
 
     Notes
     -----
+    The defaults are meant for thousands of images. With fewer, more epochs of smaller batches pay:
+    trained on 200 images of USPS, ``max_epochs=100, batch_size=32`` has 2 % error, the defaults
+    12 %.
+
     Values of X are used as they are, whatever their dtype. `predict` warns when they are far
     outside the range that `fit` has seen, as after a forgotten division by 255.
 

@@ -43,6 +43,7 @@ def can_be_stacked(classifier) -> bool:
     """Whether a classifier can be trained in a stack, and in less time than alone."""
     return (
         classifier.network not in _SELF_SUFFICIENT
+        and (isinstance(classifier.network, str) or not hasattr(classifier.network, "loss"))
         and isinstance(classifier.optimizer, str)
         and not classifier.callbacks
         and not classifier.warm_start
@@ -64,15 +65,32 @@ def fit_stack(classifiers, X, y, **fit_params) -> np.ndarray:
     seed = classifiers[0].random_state
     if seed is None:
         seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
-    prepared = [c._prepare(X, y, random_state=seed, **fit_params) for c in classifiers]
-    nets = [net for net, *_ in prepared]
-    _, X, y = prepared[0]
+    # The images are those of the last: each call may have made a copy of its own.
+    nets = []
+    for classifier in classifiers:
+        net, images, targets = classifier._prepare(X, y, random_state=seed, **fit_params)
+        nets.append(net)
+    if not isinstance(classifiers[0].network, str):
+        _check_network(nets[0].module_)
     with own_randomness(classifiers[0]._network[0], nets[0].generator):
-        fitted = _Stack(nets).train(X, y)
+        fitted = _Stack(nets).train(images, targets)
     for classifier, net, is_fitted in zip(classifiers, nets, fitted, strict=True):
         if is_fitted:
             classifier._keep(net)
     return fitted
+
+
+def _check_network(module) -> None:
+    """Raise a ValueError where a user's network would be another in a stack."""
+    if not all(parameter.requires_grad for parameter in module.parameters()):
+        raise ValueError("the network has parameters that are not trained.")
+    for part in module.modules():
+        if any(True for _ in part.buffers(recurse=False)) and not _is_of_torch(part):
+            raise ValueError(f"{type(part).__name__} has buffers, which may be replaced.")
+
+
+def _is_of_torch(module) -> bool:
+    return type(module).__module__.startswith("torch.nn.")
 
 
 class _Stack:
@@ -185,7 +203,7 @@ class _Stack:
                     self._run_batch(images, targets, weights, training)
                     for (images, targets), weights in split_block(block)
                 ]
-            sums += torch.stack(figures).sum(0).cpu()
+            sums += torch.stack(figures).sum(0).cpu().double()
         loss, n_samples, wrong, weight = sums.numpy()
         return {f"{prefix}_loss": loss / n_samples, f"{prefix}_error": wrong / weight}
 
@@ -201,9 +219,7 @@ class _Stack:
             self.optimizer.step(next(self.steps) * self.lr_factors)
         wrong = (scores.detach().argmax(2) != targets) * weights
         n_samples = torch.full_like(losses, len(targets))
-        return torch.stack(
-            [losses.detach() * n_samples, n_samples, wrong.sum(1), weights.sum(1)]
-        ).double()
+        return torch.stack([losses.detach() * n_samples, n_samples, wrong.sum(1), weights.sum(1)])
 
     def _losses(self, scores, targets):
         """The loss of each network for each sample."""

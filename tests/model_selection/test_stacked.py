@@ -1,11 +1,15 @@
 """Searches whose fits are done at once: the same results as one by one."""
 
+import pickle
 import warnings
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import sklearn
+import torch
+from joblib import parallel_config
+from joblib.parallel import get_active_backend
 from scipy.stats import loguniform, spearmanr
 from sklearn import config_context
 from sklearn.base import clone
@@ -18,9 +22,11 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
     cross_val_score,
 )
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.model_selection._validation import _fit_and_score
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.fixes import parse_version
+from sklearn.utils.parallel import delayed
 from torch import nn
 
 from sklearn_usps import (
@@ -29,6 +35,7 @@ from sklearn_usps import (
     StackedGridSearchCV,
     StackedRandomizedSearchCV,
 )
+from sklearn_usps.model_selection._tasks import group_tasks
 from sklearn_usps.neural_network._stack import fit_stack
 
 pytestmark = pytest.mark.real_data
@@ -302,6 +309,112 @@ def test_a_network_that_vmap_refuses_is_fitted_one_by_one_with_a_warning(digits)
     with pytest.warns(UserWarning, match="2 fits could not be done at once, .*vmap"):
         searches[1].fit(*digits)
     np.testing.assert_array_equal(*[s.cv_results_["mean_test_score"] for s in searches])
+
+
+class Half(Linear):
+    """A user's network, half of which is not trained."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__(image_shape, n_classes)
+        self.output.bias.requires_grad_(False)
+
+
+class Remembering(Linear):
+    """A user's network that replaces a buffer instead of changing it."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__(image_shape, n_classes)
+        self.register_buffer("mean", torch.zeros(()))
+
+    def forward(self, images):
+        if self.training:
+            self.mean = 0.9 * self.mean + 0.1 * images.mean()
+        return super().forward(images - self.mean)
+
+
+class Scaled(Linear):
+    """A user's network whose loss has a parameter."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__(image_shape, n_classes)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def loss(self, scores, targets):
+        return nn.functional.cross_entropy(scores * self.scale, targets, reduction="none")
+
+
+@pytest.mark.filterwarnings("ignore:2 fits could not be done at once")
+@pytest.mark.parametrize("network", [Half, Remembering, Scaled])
+def test_networks_that_would_be_others_in_a_stack_are_fitted_one_by_one(network, digits):
+    classifier = ConvNetClassifier(network=network, **PLAIN)
+    options = {"cv": 2, "refit": False, "scoring": "neg_log_loss"}
+    scores = [
+        search(classifier, {"lr": [0.001, 0.01]}, **options).fit(*digits).cv_results_
+        for search in (GridSearchCV, StackedGridSearchCV)
+    ]
+    np.testing.assert_array_equal(*[results["mean_test_score"] for results in scores])
+
+
+def test_steps_of_steps_are_candidates_too(digits):
+    model = make_pipeline(
+        FeatureUnion([("pixels", ImageNormalizer())]), ConvNetClassifier(network="torch7", **PLAIN)
+    )
+    grid = {"featureunion__pixels": [ImageNormalizer()], "convnetclassifier__lr": [0.01, 0.05]}
+    means = [
+        search(model, grid, cv=2, refit=False).fit(*digits).cv_results_["mean_test_score"]
+        for search in (GridSearchCV, StackedGridSearchCV)
+    ]
+    np.testing.assert_allclose(*means, atol=0.01)
+
+
+def test_scorers_may_save_the_candidate_and_fit_it_anew(model, digits):
+    def score(estimator, X, y):
+        again = pickle.loads(pickle.dumps(estimator))
+        again.set_params(convnetclassifier__max_epochs=1).fit(X, y)
+        return again[-1].n_iter_
+
+    search = StackedGridSearchCV(model, GRID, cv=2, scoring=score, refit=False).fit(*digits)
+    assert set(search.cv_results_["mean_test_score"]) == {1}
+
+
+@pytest.mark.parametrize("backend", ["threading", "multiprocessing"])
+def test_in_other_backends(backend, model, digits):
+    with parallel_config(backend):
+        search = StackedGridSearchCV(model, GRID, cv=2, n_jobs=2, refit=False).fit(*digits)
+    usual = GridSearchCV(model, GRID, cv=2, refit=False).fit(*digits)
+    scores = [s.cv_results_["mean_test_score"] for s in (search, usual)]
+    np.testing.assert_allclose(*scores, atol=0.01)
+
+
+class Noting(ImageNormalizer):
+    """A normalizer that notes joblib's backend of the moment, all in one process."""
+
+    backends: ClassVar[list] = []
+
+    def fit(self, X, y=None):
+        self.backends.append(type(get_active_backend()[0]).__name__)
+        return super().fit(X)
+
+
+def test_steps_find_joblib_as_it_is_outside(digits):
+    Noting.backends.clear()
+    model = make_pipeline(Noting(), ConvNetClassifier(network="torch7", **PLAIN))
+    StackedGridSearchCV(model, GRID, cv=2).fit(*digits)
+    assert len(Noting.backends) == 3  # two stacks and the refit
+    assert "GatheringBackend" not in Noting.backends
+
+
+def test_there_are_stacks_for_all_workers():
+    def task(i, fold):
+        classifier = ConvNetClassifier(network="torch7", random_state=0)
+        kwargs = {"parameters": {"lr": 0.01 * (i + 1)}, "train": np.arange(fold, fold + 5)}
+        return delayed(_fit_and_score)(classifier, None, None, **kwargs)
+
+    tasks = [task(i, fold) for i in range(10) for fold in range(2)]
+    assert [len(group) for group in group_tasks(tasks, 32)] == [10, 10]
+    assert [len(group) for group in group_tasks(tasks, 4)] == [4, 3, 3, 4, 3, 3]
+    assert [len(group) for group in group_tasks(tasks, 32, n_workers=4)] == [5, 5, 5, 5]
+    assert sorted(i for group in group_tasks(tasks, 4) for i in group) == list(range(20))
 
 
 def test_random_state_none_is_one_draw_for_a_stack(digits):
