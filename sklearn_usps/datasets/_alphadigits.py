@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from .._sizes import check_two_sizes
 from ._mirrors import HttpMirror
 from ._remote import RemoteFile, fetch_file
-from ._usps import cache_folder
+from ._usps import cache_folder, to_pandas
 
 ALPHADIGITS = RemoteFile(
     name="binaryalphadigs.mat",
@@ -167,7 +167,7 @@ def fetch_alphadigits(
     """
     shape = check_two_sizes(image_shape, "image_shape", "(height, width)")
     if as_frame:
-        pandas = check_pandas_support("fetch_alphadigits with as_frame=True")
+        check_pandas_support("fetch_alphadigits with as_frame=True")
     folder = cache_folder(data_home, "alphadigits")
 
     def fetch(remote):
@@ -191,9 +191,7 @@ def fetch_alphadigits(
     names = [f"pixel_{row}_{column}" for row in range(shape[0]) for column in range(shape[1])]
     data, frame = images.reshape(len(images), -1), None
     if as_frame:
-        data = pandas.DataFrame(data, columns=names)
-        target = pandas.Series(target, name="target")
-        frame = pandas.concat([data, target], axis=1)
+        data, target, frame = to_pandas(data, target, names)
     if return_X_y:
         return data, target
     return Bunch(

@@ -189,7 +189,7 @@ def fetch_usps(
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
     if as_frame:
-        pandas = check_pandas_support("fetch_usps with as_frame=True")
+        check_pandas_support("fetch_usps with as_frame=True")
     folder = cache_folder(data_home)
 
     def fetch(remote):
@@ -211,9 +211,7 @@ def fetch_usps(
 
     data, frame = images.reshape(len(images), -1), None
     if as_frame:
-        data = pandas.DataFrame(data, columns=FEATURE_NAMES)
-        target = pandas.Series(target, name="target")
-        frame = pandas.concat([data, target], axis=1)
+        data, target, frame = to_pandas(data, target, FEATURE_NAMES)
     if return_X_y:
         return data, target
     return Bunch(
@@ -227,6 +225,15 @@ def fetch_usps(
         validation_split=None if test_fold is None else PredefinedSplit(test_fold),
         DESCR=resources.files(__package__).joinpath("descr/usps.rst").read_text("utf-8"),
     )
+
+
+def to_pandas(data, target, feature_names):
+    """Return the data as a DataFrame, the target as a Series, and both in one DataFrame."""
+    import pandas
+
+    data = pandas.DataFrame(data, columns=feature_names)
+    target = pandas.Series(target, name="target")
+    return data, target, pandas.concat([data, target], axis=1)
 
 
 def cache_folder(data_home: str | PathLike | None = None, name: str = "usps") -> Path | None:
