@@ -50,7 +50,7 @@ class _StackedSearch:
                 gathering.close()  # from here on, refit too, joblib is as the user has it
                 return self._run_tasks(tasks)
 
-            # A joblib backend, not a fit of our own: scikit-learn's changes from release to release.
+            # A backend instead of a copy of scikit-learn's fit, which changes with its releases.
             gathering.enter_context(parallel_config(backend=GatheringBackend(run)))
             return super().fit(X, y, **params)  # type: ignore[misc]
 
