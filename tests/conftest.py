@@ -7,6 +7,7 @@ names a folder that has them, in subfolders or not.
 
 import os
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,16 +31,22 @@ def data_home(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def fetch(data_home):
-    """fetch_usps on files given by hand or downloaded; where that fails, the test is skipped."""
+def fetch_or_skip(data_home):
+    """Calls a fetcher on files given by hand or downloaded; where that fails, skips the test."""
 
-    def fetch(**options):
+    def fetch_or_skip(fetcher, **options):
         try:
-            return fetch_usps(data_home=data_home, n_retries=0, **options)
+            return fetcher(data_home=data_home, n_retries=0, **options)
         except OSError as error:
             pytest.skip(f"not in SKLEARN_USPS_ORIGINALS, and {error}")
 
-    return fetch
+    return fetch_or_skip
+
+
+@pytest.fixture(scope="session")
+def fetch(fetch_or_skip):
+    """fetch_usps, or the test is skipped."""
+    return partial(fetch_or_skip, fetch_usps)
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ class _StackedSearch:
 
             # A backend instead of a copy of scikit-learn's fit, which changes with its releases.
             gathering.enter_context(parallel_config(backend=GatheringBackend(run)))
-            return super().fit(X, y, **params)  # type: ignore[misc]
+            return super().fit(X, y, **params)  # type: ignore[misc]  # the search's
 
     def _run_tasks(self, tasks):
         """Run tasks in stacks; return their results in the order of the tasks."""

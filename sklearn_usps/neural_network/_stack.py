@@ -144,13 +144,13 @@ class _Stack:
         """Train all networks as their trainers say; tell which of them stayed finite."""
         train, valid = self._data(X, y)
         n_epochs, n_batches = self.lead.max_epochs, len(train)
-        self.rates = self._rates(n_epochs * n_batches)
+        rates = self._rates(n_epochs * n_batches)
+        self.steps = iter(rates)
         best = _Best(self) if _early_stopping(self.lead) is not None else None
         finite = np.ones(len(self.nets), dtype=bool)
         for epoch in range(n_epochs):
             start = time.perf_counter()
-            figures = {"lr": self.rates[epoch * n_batches, :, 0].numpy(force=True)}
-            self.steps = iter(self.rates[epoch * n_batches :])
+            figures = {"lr": rates[epoch * n_batches, :, 0].numpy(force=True)}
             figures |= self._run(train, "train")
             if valid is not None:
                 figures |= self._run(valid, "valid")
@@ -162,7 +162,7 @@ class _Stack:
         if best is not None:
             best.restore()
         self._unstack()
-        return finite & [bool(net.forward(X[:1]).isfinite().all()) for net in self.nets]
+        return finite & [net.has_finite_scores(X[:1]) for net in self.nets]
 
     def _data(self, X, y):
         """The samples to train and to validate on, with a weight for each network."""

@@ -208,8 +208,12 @@ class Trainer(NeuralNetClassifier):
 
     def check_scores(self, X) -> None:
         """Raise a ValueError if the network, after the last step, finds no finite scores for X."""
-        if not bool(self.forward(X).isfinite().all()):
+        if not self.has_finite_scores(X):
             raise self._diverged("The scores became infinite or NaN")
+
+    def has_finite_scores(self, X) -> bool:
+        """Whether no score for X is infinite or NaN."""
+        return bool(self.forward(X).isfinite().all())
 
     def _diverged(self, what: str) -> ValueError:
         epoch = self.history[-1]["epoch"]

@@ -1,5 +1,7 @@
 """The Binary Alphadigits."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from sklearn.model_selection import cross_val_score
@@ -11,16 +13,9 @@ pytestmark = pytest.mark.real_data
 
 
 @pytest.fixture(scope="module")
-def fetch(data_home):
-    """fetch_alphadigits on a file given by hand or downloaded; else the test is skipped."""
-
-    def fetch(**options):
-        try:
-            return fetch_alphadigits(data_home=data_home, n_retries=0, **options)
-        except OSError as error:
-            pytest.skip(f"not in SKLEARN_USPS_ORIGINALS, and {error}")
-
-    return fetch
+def fetch(fetch_or_skip):
+    """fetch_alphadigits, or the test is skipped."""
+    return partial(fetch_or_skip, fetch_alphadigits)
 
 
 def test_letters_as_they_are_in_the_file(fetch):
