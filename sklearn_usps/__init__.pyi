@@ -2,7 +2,7 @@ from . import datasets, inspection, model_selection, neural_network, preprocessi
 from .datasets import fetch_alphadigits, fetch_usps, load_mosaic, make_letters, save_mosaic
 from .inspection import MisclassifiedDisplay
 from .model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
-from .neural_network import ConvNetClassifier, load_model, save_model
+from .neural_network import ConvNetClassifier, JointConvNetClassifier, load_model, save_model
 from .preprocessing import ImageNormalizer, RandomDeformer, prepare_image
 
 __version__: str
@@ -10,6 +10,7 @@ __version__: str
 __all__ = [
     "ConvNetClassifier",
     "ImageNormalizer",
+    "JointConvNetClassifier",
     "MisclassifiedDisplay",
     "RandomDeformer",
     "StackedGridSearchCV",

@@ -12,7 +12,6 @@ from skorch.callbacks import EarlyStopping, LRScheduler, ProgressBar
 from torch import nn
 
 from ..preprocessing import RandomDeformer
-from ._batches import batch_slices
 from ._epoch_log import EpochLog
 from ._layer_rates import rate_factors
 from ._samples import Split
@@ -23,12 +22,24 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def assemble_net(classifier, module: nn.Module, generator: torch.Generator, **options) -> Trainer:
+def assemble_net(
+    classifier,
+    module: nn.Module,
+    generator: torch.Generator,
+    *,
+    trainer: type[Trainer] = Trainer,
+    **options,
+) -> Trainer:
     """An initialized net around a network, as the parameters of a classifier say."""
     deformer = classifier.deformer
-    defaults = {"train_split": None, "max_epochs": classifier.max_epochs, "schedule": None}
+    defaults = {
+        "train_split": None,
+        "max_epochs": classifier.max_epochs,
+        "schedule": None,
+        "classes": np.arange(len(classifier.classes_)),
+    }
     options = {**defaults, **options}
-    return Trainer(
+    return trainer(
         module,
         image_shape=classifier.image_shape_,
         generator=generator,
@@ -36,7 +47,6 @@ def assemble_net(classifier, module: nn.Module, generator: torch.Generator, **op
         deformer=RandomDeformer() if isinstance(deformer, str) else deformer,
         label_smoothing=classifier.label_smoothing,
         lr_factors=rate_factors(classifier.lr_scaling, module, classifier.image_shape_),
-        classes=np.arange(len(classifier.classes_)),
         lr=classifier.lr,
         batch_size=classifier.batch_size,
         verbose=classifier.verbose,
@@ -62,9 +72,8 @@ def _optimizer_options(classifier, device: str) -> dict:
     return {"optimizer": optimizer, **options}
 
 
-def whole_fit(classifier, split: Split) -> dict:
-    """Options of a net that trains for `max_epochs`, with schedule and early stopping."""
-    n_batches = len(batch_slices(len(split.train_rows), classifier.batch_size))
+def whole_fit(classifier, split: Split, n_batches: int) -> dict:
+    """Options of a net that trains for `max_epochs` of `n_batches`, with early stopping."""
     schedule = SCHEDULES.get(classifier.lr_schedule)
     callbacks = [*_log(classifier), *(classifier.callbacks or [])]
     if schedule is not None and any(map(_is_lr_scheduler, classifier.callbacks or [])):

@@ -35,7 +35,7 @@ class BaseConvNet(BaseEstimator):
             module = self._build_network(generator)
         else:
             generator, module = previous.generator, previous.module_
-        net = assemble_net(self, module, generator, device=find_device(self.device), **options)
+        net = self._assemble(module, generator, device=find_device(self.device), **options)
         if previous is not None:
             net.history = previous.history
         return net
@@ -43,6 +43,9 @@ class BaseConvNet(BaseEstimator):
     def _build_network(self, generator):
         network, params = self._network
         return build_network(network, params, self.image_shape_, len(self.classes_), generator)
+
+    def _assemble(self, module, generator, **options) -> Trainer:
+        return assemble_net(self, module, generator, **options)
 
     def _train(self, net, X, y):
         """Train the net and set the attributes of the epochs that were completed."""
@@ -96,7 +99,7 @@ class BaseConvNet(BaseEstimator):
         generator = torch.Generator()
         module = self._build_network(generator)
         module.load_state_dict(_tensors(net_state["weights"]))
-        net = assemble_net(self, module, generator, device=find_device_or_cpu(self.device))
+        net = self._assemble(module, generator, device=find_device_or_cpu(self.device))
         if type(net.optimizer_).__name__ == net_state["optimizer"]:
             _load_optimizer_state(net, net_state["optimizer_state"])
         net.history = History(
@@ -128,4 +131,5 @@ def _summary(epoch: dict) -> dict:
     """What `history_` has of an epoch of skorch's history."""
     keys = ["train_loss", "train_error", "valid_loss", "valid_error", "lr"]
     values = {key: float(epoch[key]) for key in keys if key in epoch}
-    return {"epoch": epoch["epoch"], **values, "duration": epoch["dur"]}
+    tasks = {"tasks": epoch["tasks"]} if "tasks" in epoch else {}
+    return {"epoch": epoch["epoch"], **values, "duration": epoch["dur"], **tasks}

@@ -56,22 +56,22 @@ class Batches:
     image_shape : tuple of int (height, width)
         Shape of the images.
 
-    batch_size : int
-        Number of images in a batch.
+    slices : list of slice
+        The samples of each batch, by their place in the order of the pass.
 
     sample : callable, default=None
         Draws the samples of each pass: ``sample(n_samples)`` returns as many indices; None: all in
         their order.
     """
 
-    def __init__(self, dataset, image_shape, batch_size, *, sample=None):
+    def __init__(self, dataset, image_shape, slices, *, sample=None):
         self.data, self.rows, self.weights = dataset, None, None
         if isinstance(dataset, Part):
             self.data, self.rows, self.weights = dataset.dataset, dataset.indices, dataset.weights
         self.image_shape = image_shape
         self.sample = sample
-        self.slices = batch_slices(len(dataset), batch_size)
-        self.batches_per_block = max(1, BLOCK_SIZE // batch_size)
+        self.slices = slices
+        self.batches_per_block = max(1, BLOCK_SIZE // (slices[0].stop - slices[0].start))
 
     def __len__(self) -> int:
         return len(self.slices)

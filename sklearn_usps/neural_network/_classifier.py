@@ -25,6 +25,7 @@ from ._assembly import (
     whole_fit,
 )
 from ._base import BaseConvNet
+from ._batches import batch_slices
 from ._layer_rates import SCALINGS
 from ._networks import NETWORKS
 from ._samples import make_split
@@ -415,7 +416,9 @@ class ConvNetClassifier(
             self.random_state if random_state is None else random_state
         )
         seed = int(random_state.randint(np.iinfo(np.int32).max))
-        valid = check_validation_set(self, X_val, y_val, sample_weight_val)
+        valid = check_validation_set(
+            self, X_val, y_val, sample_weight_val, lambda y_val: encode(classes, y_val, "y_val")
+        )
         split = make_split(
             y,
             classes,
@@ -427,7 +430,8 @@ class ConvNetClassifier(
         )
         _check_two_classes(y, split)
         previous = self.net_ if continuing else None
-        return self._make_net(seed, previous, whole_fit(self, split)), X, y
+        n_batches = len(batch_slices(len(split.train_rows), self.batch_size))
+        return self._make_net(seed, previous, whole_fit(self, split, n_batches)), X, y
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

@@ -21,6 +21,7 @@ from .._files import write_atomically
 _TRUSTED = [
     "numpy.interp",
     "sklearn_usps.neural_network._classifier.ConvNetClassifier",
+    "sklearn_usps.neural_network._joint.JointConvNetClassifier",
     "sklearn_usps.preprocessing._deformer.RandomDeformer",
     "sklearn_usps.preprocessing._normalizer.ImageNormalizer",
 ]

@@ -223,8 +223,8 @@ class _Stack:
 
     def _losses(self, scores, targets):
         """The loss of each network for each sample."""
-        if self.lead.own_loss_ is not None:
-            return vmap(self.lead.own_loss_, in_dims=(0, None))(scores, targets)
+        if hasattr(self.lead.module_, "loss"):
+            return vmap(self.lead.module_.loss, in_dims=(0, None))(scores, targets)
         log_proba = scores.log_softmax(2)
         of_target = log_proba.gather(2, targets[None, :, None].expand(len(scores), -1, 1))[:, :, 0]
         return -of_target.lerp(log_proba.mean(2), self.smoothing)

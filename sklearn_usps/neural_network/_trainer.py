@@ -12,13 +12,14 @@ import math
 from functools import partial
 from itertools import chain
 
+import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ._batches import Batches, Block, split_block
+from ._batches import Batches, Block, batch_slices, split_block
 
 #: How many images to look at at once where no gradient is needed.
 INFERENCE_BATCH_SIZE = 512
@@ -102,11 +103,6 @@ class Trainer(NeuralNetClassifier):
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
         ]
-
-    def initialize_criterion(self):
-        super().initialize_criterion()
-        self.own_loss_ = getattr(self.module_, "loss", None)
-        return self
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -232,13 +228,13 @@ class Trainer(NeuralNetClassifier):
 
     def get_iterator(self, dataset, training=False):
         if training:
-            return Batches(dataset, self.image_shape, self.batch_size, sample=self._sample)
-        return Batches(dataset, self.image_shape, INFERENCE_BATCH_SIZE)
+            slices = batch_slices(len(dataset), self.batch_size)
+            return Batches(dataset, self.image_shape, slices, sample=self._sample)
+        slices = batch_slices(len(dataset), INFERENCE_BATCH_SIZE)
+        return Batches(dataset, self.image_shape, slices)
 
     def _sample(self, n_samples):
-        if self.sampling == "shuffle":
-            return torch.randperm(n_samples, generator=self.generator).numpy()
-        return torch.randint(n_samples, (n_samples,), generator=self.generator).numpy()
+        return draw_samples(self.sampling, n_samples, n_samples, self.generator)
 
     # One batch
 
@@ -262,31 +258,39 @@ class Trainer(NeuralNetClassifier):
         return steps[0]
 
     def train_step_single(self, batch, weights=None, **fit_params):
-        images, targets = batch
-        scores = self.infer(images)
-        loss = self.get_loss(scores, targets, weights=weights)
+        loss, scores = self.loss_and_scores(batch, weights)
         loss.backward()
         return {"loss": loss.detach(), "y_pred": scores.detach()}
 
     def validation_step(self, batch, weights=None, **fit_params):
         with torch.no_grad():
-            scores = self.infer(batch[0])
-            loss = self.get_loss(scores, batch[1], weights=weights)
+            loss, scores = self.loss_and_scores(batch, weights)
         return {"loss": loss, "y_pred": scores}
+
+    def loss_and_scores(self, batch, weights):
+        """The mean loss of a batch, and the scores of its images."""
+        images, targets = batch
+        scores = self.infer(images)
+        return self.get_loss(scores, targets, weights=weights), scores
 
     def infer(self, x, **fit_params):
         return self.module_(x.to(self.device), **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False, weights=None):
-        y_true = y_true.to(self.device)
-        if weights is None and self.own_loss_ is None:
-            return self.criterion_(y_pred, y_true)
-        if self.own_loss_ is None:
+        return self.mean_loss(self.module_, y_pred, y_true, weights)
+
+    def mean_loss(self, network, scores, targets, weights) -> torch.Tensor:
+        """The mean loss of a network's scores for some samples."""
+        targets = targets.to(self.device)
+        own_loss = getattr(network, "loss", None)
+        if weights is None and own_loss is None:
+            return self.criterion_(scores, targets)
+        if own_loss is None:
             losses = functional.cross_entropy(
-                y_pred, y_true, label_smoothing=self.label_smoothing, reduction="none"
+                scores, targets, label_smoothing=self.label_smoothing, reduction="none"
             )
         else:
-            losses = self.own_loss_(y_pred, y_true)
+            losses = own_loss(scores, targets)
         return (losses if weights is None else losses * weights.to(self.device)).mean()
 
     # Inference
@@ -322,6 +326,14 @@ class Trainer(NeuralNetClassifier):
             with torch.inference_mode(not training):
                 values = function(images).to(device)
             yield values
+
+
+def draw_samples(sampling: str, n_samples: int, n_drawn: int, generator) -> np.ndarray:
+    """Draw samples by index: all in random order, over and over, or independently."""
+    if sampling == "replacement":
+        return torch.randint(n_samples, (n_drawn,), generator=generator).numpy()
+    orders = [torch.randperm(n_samples, generator=generator) for _ in range(0, n_drawn, n_samples)]
+    return torch.cat(orders)[:n_drawn].numpy()
 
 
 def _shifts(images: torch.Tensor) -> list[torch.Tensor]:

@@ -63,9 +63,9 @@ def _check_shape(classifier, given_shape) -> None:
 
 
 def check_validation_set(
-    classifier, X_val, y_val, sample_weight_val
+    classifier, X_val, y_val, sample_weight_val, encode
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None] | None:
-    """Check a validation set and encode its labels; None if there is none."""
+    """Check a validation set and encode its labels by a function; None if there is none."""
     if X_val is None and y_val is None:
         if sample_weight_val is not None:
             raise ValueError("sample_weight_val is provided, but X_val was not provided.")
@@ -75,9 +75,9 @@ def check_validation_set(
     if X_val is None:
         raise ValueError("y_val is provided, but X_val was not provided.")
     X_val = check_images(classifier, X_val)
-    y_val = encode(classifier.classes_, column_or_1d(y_val, warn=True), "y_val")
+    y_val = column_or_1d(y_val, warn=True)
     check_consistent_length(X_val, y_val)
-    return X_val, y_val, check_weights(sample_weight_val, X_val)
+    return X_val, encode(y_val), check_weights(sample_weight_val, X_val)
 
 
 def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:

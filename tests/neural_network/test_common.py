@@ -1,9 +1,9 @@
-"""scikit-learn's own checks, on three networks."""
+"""scikit-learn's own checks, on three networks, and on one task of a joint classifier."""
 
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_usps import ConvNetClassifier
+from sklearn_usps import ConvNetClassifier, JointConvNetClassifier
 
 # Two features are an image of one row, which is told each time.
 pytestmark = pytest.mark.filterwarnings("ignore:X has .* features, which is no square:UserWarning")
@@ -20,6 +20,7 @@ EXPECTED_FAILURES = {
         ConvNetClassifier(),
         ConvNetClassifier(network="lenet5", lr=0.01, deformer=None),
         ConvNetClassifier(network="torch7", lr=0.05),
+        JointConvNetClassifier(),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )

@@ -1,0 +1,71 @@
+"""Several networks whose first layers are the same tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+
+class JointNetwork(nn.Module):
+    """A network for each task, the parameters of their first layers one and the same [1]_.
+
+    What a normalization knows of the values that pass through it is each task's own, as are its
+    parameters: digits and letters have other means.
+
+    Parameters
+    ----------
+    networks : sequence of torch.nn.Module
+        Networks of the same kind, a task each. They are changed: those after the first get its
+        tensors.
+
+    n_shared : int
+        How many layers are shared, at least one and not all.
+
+    References
+    ----------
+    .. [1] R. Caruana, "Multitask Learning", Machine Learning 28:41-75, 1997.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module], n_shared: int):
+        super().__init__()
+        first, *others = (layers(network) for network in networks)
+        if n_shared >= len(first):
+            raise ValueError(
+                f"shared must be smaller than the number of layers of the network, {len(first)}, "
+                f"since the tasks have classes of their own. Got {n_shared} instead."
+            )
+        for other in others:
+            for ours, theirs in zip(first[:n_shared], other, strict=False):
+                _share(ours, theirs)
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """The scores of the classes of all tasks, side by side."""
+        return torch.cat([network(images) for network in self.networks], dim=1)
+
+
+def layers(network: nn.Module) -> list[list[nn.Module]]:
+    """The layers of a network: modules of weighted sums, each with what belongs to it.
+
+    A layer begins with a module that has a `weight` of two or more dimensions or tells its
+    `fan_in`; biases that come after it in modules of their own belong to it.
+    """
+    found: list[list[nn.Module]] = []
+    for module in network.modules():
+        if isinstance(module, _NormBase) or not any(True for _ in module.parameters(recurse=False)):
+            continue
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, nn.Parameter) and (weight.ndim >= 2 or hasattr(module, "fan_in")):
+            found.append([module])
+        elif found:
+            found[-1].append(module)
+    return found
+
+
+def _share(ours: list[nn.Module], theirs: list[nn.Module]) -> None:
+    for our_module, their_module in zip(ours, theirs, strict=True):
+        for name, parameter in our_module.named_parameters(recurse=False):
+            setattr(their_module, name, parameter)

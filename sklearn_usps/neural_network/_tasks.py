@@ -1,0 +1,133 @@
+"""Which task each sample belongs to, and which labels each task has."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
+from sklearn.utils._indexing import _get_column_indices
+from sklearn.utils.validation import _num_samples
+
+from ._validation import encode
+
+#: The name of the one task where none is named.
+ONLY_TASK = "all"
+
+
+def take_column(X, column):
+    """Split a column off X: what remains, and the column."""
+    if not hasattr(X, "shape"):
+        X = np.asarray(X, dtype=object)
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"With task_column={column!r} X must have two dimensions. Got the shape {X.shape}."
+        )
+    n_columns = X.shape[1]
+    try:
+        (at,) = _get_column_indices(X, [column])
+    except ValueError as error:
+        raise ValueError(f"task_column={column!r} is no column of X: {error}") from error
+    at %= n_columns
+    # Slices don't copy an array.
+    others = {0: slice(1, None), n_columns - 1: slice(0, n_columns - 1)}
+    rest = others.get(at, [i for i in range(n_columns) if i != at])
+    return _safe_indexing(X, rest, axis=1), _safe_indexing(X, at, axis=1)
+
+
+def check_tasks(task, X, name: str = "task") -> np.ndarray:
+    """The name of the task of each sample, from an array-like, or from one name for all."""
+    if np.ndim(task) == 0:
+        task = np.repeat(np.asarray([task]), _num_samples(X))
+    task = column_or_1d(task)
+    check_consistent_length(X, task)
+    if any(value is None or value != value for value in task.tolist()):
+        raise ValueError(f"`{name}` must name the task of each sample, but some are missing.")
+    if task.dtype == object and len({isinstance(value, str) for value in task}) > 1:
+        raise ValueError(f"`{name}` has strings and other values: make all of them strings.")
+    return task.astype(str) if task.dtype == object and isinstance(task[0], str) else task
+
+
+def check_one_label_type(y) -> None:
+    """Raise a ValueError where some labels are strings and others are not."""
+    labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
+    if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim == 0):
+        return
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise ValueError(
+            "y has labels of mixed types, strings and others. Make all of them strings, such as by "
+            "y = [str(label) for label in y]."
+        )
+
+
+def check_two_classes(codes: np.ndarray, task_codes: np.ndarray, tasks: np.ndarray) -> None:
+    """Raise a ValueError for a task whose samples that train are not of two classes."""
+    for code, task in enumerate(tasks.tolist()):
+        n_classes = len(np.unique(codes[task_codes == code]))
+        if n_classes < 2:
+            where = f" in the task {task!r}" if len(tasks) > 1 else ""
+            raise ValueError(
+                "The number of classes has to be greater than one; got "
+                f"{n_classes} class{where}, without samples of weight zero"
+            )
+
+
+class TaskLabels(NamedTuple):
+    """The labels of several tasks, with a code for each: first all of the first task, and so on."""
+
+    #: The names of the tasks, sorted.
+    tasks: np.ndarray
+    #: The labels of each task, sorted.
+    classes: list[np.ndarray]
+
+    @classmethod
+    def of_samples(cls, y: np.ndarray, task: np.ndarray) -> TaskLabels:
+        """The tasks and labels that samples have."""
+        tasks, codes = np.unique(task, return_inverse=True)
+        return cls(tasks, [np.unique(y[codes == code]) for code in range(len(tasks))])
+
+    @classmethod
+    def of_dict(cls, classes: dict) -> TaskLabels:
+        """Those that a dict of tasks and labels tells."""
+        tasks = np.array(sorted(classes))
+        return cls(tasks, [np.unique(classes[task]) for task in tasks.tolist()])
+
+    def same_as(self, other: TaskLabels) -> bool:
+        """Whether both have the same tasks and labels."""
+        return np.array_equal(self.tasks, other.tasks) and all(
+            map(np.array_equal, self.classes, other.classes)
+        )
+
+    def as_dict(self) -> dict[str, list]:
+        """The labels by task, as lists."""
+        return {
+            task: labels.tolist()
+            for task, labels in zip(self.tasks.tolist(), self.classes, strict=True)
+        }
+
+    def sizes(self) -> list[int]:
+        """The number of labels of each task."""
+        return [len(labels) for labels in self.classes]
+
+    def encode_tasks(self, task: np.ndarray, name: str = "task") -> np.ndarray:
+        """The index of each sample's task."""
+        known = self.tasks.tolist()
+        unknown = [value for value in np.unique(task).tolist() if value not in known]
+        if unknown:
+            raise ValueError(f"`{name}` has {unknown}, but fit has seen the tasks {known} only.")
+        return np.searchsorted(self.tasks, task)
+
+    def encode(self, y: np.ndarray, task: np.ndarray, name: str = "y", task_name: str = "task"):
+        """The code of each sample's label."""
+        task_codes = self.encode_tasks(task, task_name)
+        codes = np.zeros(len(y), dtype=np.int64)
+        begins = np.cumsum([0, *self.sizes()])
+        for task_code, (begin, labels) in enumerate(zip(begins, self.classes, strict=False)):
+            rows = task_codes == task_code
+            if rows.any():
+                codes[rows] = begin + encode(labels, y[rows], name)
+        return codes
+
+    def decode_tasks(self, codes: np.ndarray) -> np.ndarray:
+        """The index of the task of each code."""
+        return np.repeat(np.arange(len(self.tasks)), self.sizes())[codes]

@@ -1,0 +1,599 @@
+"""Two tasks that share layers."""
+
+import copy
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from sklearn.compose import make_column_transformer
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import (
+    GridSearchCV,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+from torch import nn
+
+from sklearn_usps import (
+    ConvNetClassifier,
+    ImageNormalizer,
+    JointConvNetClassifier,
+    fetch_alphadigits,
+    load_model,
+    save_model,
+)
+from sklearn_usps.neural_network._joint_trainer import Mix
+
+SMALL = {"network": "torch7", "lr": 0.01, "random_state": 0}
+#: Labels by task; both tasks have the label "both".
+LABELS = {"bars": ["both", "lying", "standing"], "sides": ["both", "left"]}
+
+
+@pytest.fixture(scope="module")
+def two_tasks(bars):
+    """Images, labels and tasks: 120 bars in three classes, 40 bright sides in two, shuffled."""
+    X, y = bars
+    rng = np.random.default_rng(1)
+    sides = rng.random((40, 16, 16), dtype=np.float32) * 0.3
+    left = np.arange(40) % 2 == 0
+    sides[left, :, :5] = 1
+    sides[~left, :, :5] = sides[~left, :, 11:] = 1
+    X = np.concatenate([X, sides.reshape(40, 256)])
+    y = np.concatenate([np.array(["lying", "standing", "both"])[y], np.where(left, "left", "both")])
+    task = np.repeat(["bars", "sides"], [120, 40])
+    order = rng.permutation(160)
+    return X[order], y[order], task[order]
+
+
+@pytest.fixture(scope="module")
+def fitted(two_tasks):
+    X, y, task = two_tasks
+    return JointConvNetClassifier(max_epochs=20, **SMALL).fit(X, y, task=task)
+
+
+@pytest.fixture
+def routing():
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+def weights(classifier):
+    return {name: value.numpy() for name, value in classifier.net_.module_.state_dict().items()}
+
+
+# One task
+
+
+@pytest.mark.parametrize("task", [None, "shapes", np.full(120, 7)], ids=["none", "name", "number"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"network": "convnet", "early_stopping": True, "class_weight": "balanced"},
+        {"network": "torch7", "sampling": "replacement", "batch_size": 1},
+    ],
+    ids=["convnet", "torch7"],
+)
+def test_one_task_is_a_conv_net_classifier(bars, task, params):
+    X, y = bars
+    params = {**params, "max_epochs": 2, "random_state": 0}
+    alone = ConvNetClassifier(**params).fit(X, y)
+    joint = JointConvNetClassifier(**params).fit(X, y, task=task)
+    for name, value in weights(alone).items():
+        np.testing.assert_array_equal(weights(joint)["networks.0." + name], value)
+    np.testing.assert_array_equal(joint.predict_proba(X), alone.predict_proba(X))
+    (of_task,) = joint.classifiers_.values()
+    for history in (joint.history_, of_task.history_):
+        for ours, theirs in zip(history, alone.history_, strict=True):
+            keys = theirs.keys() - {"duration"}
+            assert [ours[key] for key in keys] == pytest.approx([theirs[key] for key in keys])
+    assert joint.n_parameters_ == alone.n_parameters_
+    assert (
+        list(joint.classifiers_)
+        == list(joint.tasks_)
+        == ["all" if task is None else np.ravel(task)[0]]
+    )
+
+
+# What is shared
+
+
+@pytest.mark.parametrize(
+    ("network", "shared", "names"),
+    [
+        ("torch7", "first", {"convolution.weight", "convolution.bias"}),
+        (
+            "torch7",
+            2,
+            {
+                *("convolution.weight", "convolution.bias"),
+                *("subsampling.weight", "subsampling.bias"),
+            },
+        ),
+        ("convnet", "first", {"convolutions.1.weight"}),
+        ("convnet", 2, {"convolutions.1.weight", "convolutions.4.weight"}),
+        ("lecun1989", "first", {"h1.1.weight", "h1.2.bias"}),
+        ("lenet5", 1, {"layers.1.weight", "layers.1.bias"}),
+    ],
+)
+def test_first_layers_are_the_same_tensors(two_tasks, network, shared, names):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(
+        network=network, shared=shared, max_epochs=1, lr=0.01, random_state=0
+    ).fit(X, y, task=task)
+    bars, sides = (c.net_.module_ for c in classifier.classifiers_.values())
+    of_bars, of_sides = dict(bars.named_parameters()), dict(sides.named_parameters())
+    assert {name for name in of_bars if of_bars[name] is of_sides[name]} == names
+    n_shared = sum(of_bars[name].numel() for name in names)
+    n_alone = [c.n_parameters_ for c in classifier.classifiers_.values()]
+    assert classifier.n_parameters_ == sum(n_alone) - n_shared
+    before = classifier.classifiers_["sides"].predict_proba(X)
+    with torch.no_grad():
+        of_bars[min(names)].zero_()
+    assert not np.allclose(before, classifier.classifiers_["sides"].predict_proba(X))
+    assert not np.allclose(before, classifier.predict_proba(X, task="sides")[:, [0, 1]])
+
+
+def test_not_all_layers_can_be_shared(two_tasks):
+    X, y, task = two_tasks
+    message = "shared must be smaller than the number of layers of the network, 3.* Got 3 instead"
+    with pytest.raises(ValueError, match=message):
+        JointConvNetClassifier(network="torch7", shared=3).fit(X, y, task=task)
+    with pytest.raises(ValueError, match=r"The 'shared' parameter .* must be a str among"):
+        JointConvNetClassifier(shared=0).fit(X, y, task=task)
+
+
+# What is predicted
+
+
+def test_predicts_within_the_task_of_each_sample(two_tasks, fitted):
+    X, y, task = two_tasks
+    assert list(fitted.tasks_) == ["bars", "sides"]
+    assert list(fitted.classes_) == ["both", "left", "lying", "standing"]
+    assert fitted.score(X, y, task=task) == np.mean(fitted.predict(X, task=task) == y) > 0.85
+    for name, labels in LABELS.items():
+        assert set(fitted.predict(X, task=name)) <= set(labels)
+        probabilities = fitted.predict_proba(X, task=name)
+        columns = np.isin(fitted.classes_, labels)
+        assert not probabilities[:, ~columns].any()
+        np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+        alone = fitted.classifiers_[name]
+        np.testing.assert_array_equal(probabilities[:, columns], alone.predict_proba(X))
+        assert np.isneginf(fitted.predict_log_proba(X, task=name)[:, ~columns]).all()
+
+
+def test_classifier_of_each_task_stands_alone(two_tasks, fitted, tmp_path):
+    X, y, task = two_tasks
+    for name, classifier in fitted.classifiers_.items():
+        assert type(classifier) is ConvNetClassifier
+        assert list(classifier.classes_) == LABELS[name]
+        assert classifier.n_iter_ == fitted.n_iter_ == 20
+        assert classifier.image_shape_ == (16, 16)
+        assert classifier.transform(X).shape == (160, 216)
+        save_model(classifier, tmp_path / "model.skops")
+        loaded = load_model(tmp_path / "model.skops")
+        np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
+    before = fitted.predict_proba(X, task=task)
+    copy.deepcopy(fitted.classifiers_["bars"]).partial_fit(X[task == "bars"], y[task == "bars"])
+    np.testing.assert_array_equal(before, fitted.predict_proba(X, task=task))
+
+
+def test_history_has_means_and_each_task(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(early_stopping=True, max_epochs=3, **SMALL)
+    classifier.fit(X, y, task=task)
+    for i, epoch in enumerate(classifier.history_):
+        assert list(epoch["tasks"]) == ["bars", "sides"]
+        for key in ("train_loss", "train_error", "valid_loss", "valid_error"):
+            values = [classifier.classifiers_[name].history_[i][key] for name in LABELS]
+            assert epoch[key] == pytest.approx(np.mean(values))
+            assert [of_task[key] for of_task in epoch["tasks"].values()] == values
+    losses = [epoch["valid_loss"] for epoch in classifier.history_]
+    assert classifier.best_epoch_ == 1 + np.argmin(losses)
+    assert classifier.classifiers_["bars"].best_epoch_ == classifier.best_epoch_
+
+
+def test_training_error_in_history_is_that_of_the_data(two_tasks, fitted):
+    """The network stands still, so that the errors of an epoch are those of its predictions."""
+    X, y, task = two_tasks
+    classifier = copy.deepcopy(fitted).set_params(
+        warm_start=True, lr=1e-30, deformer=None, max_epochs=1
+    )
+    classifier.fit(X, y, task=task)
+    errors = {
+        name: of_task["train_error"] for name, of_task in classifier.history_[-1]["tasks"].items()
+    }
+    alone = fitted.classifiers_["bars"]
+    assert errors["bars"] == pytest.approx(1 - alone.score(X[task == "bars"], y[task == "bars"]))
+
+
+# How tasks are mixed
+
+
+def test_batches_mix_tasks_by_the_roots_of_their_sizes():
+    mix = Mix([10_000, 400, 0], batch_size=120)
+    assert mix.shares.tolist() == [100, 20, 0]
+    rows = [np.arange(10_000), np.arange(10_000, 10_400), np.array([], dtype=int)]
+    order = mix.order(rows, "shuffle", torch.Generator().manual_seed(0))
+    batches = [order[part] for part in mix.slices()]
+    assert len(batches) == len(mix) == 100
+    assert all(len(batch) == 120 and (batch >= 10_000).sum() == 20 for batch in batches)
+    assert np.bincount(order).tolist() == [1] * 10_000 + [5] * 400
+
+
+@pytest.mark.parametrize(("batch_size", "smallest"), [(1, 1), (2, 2), (64, 2)])
+def test_no_task_is_drowned(batch_size, smallest):
+    mix = Mix([5000, 3], batch_size=batch_size)
+    assert mix.shares[1] == smallest
+    rows = [np.arange(5000), np.arange(5000, 5003)]
+    order = mix.order(rows, "shuffle", torch.Generator().manual_seed(0))
+    assert sorted(set(order)) == [*range(5003)]
+    assert {(order[part] >= 5000).sum() for part in mix.slices()} == {smallest}
+    counts = np.bincount(order)
+    assert counts[:5000].tolist() == [1] * 5000
+    assert np.ptp(counts[5000:]) <= 1
+
+
+def test_task_weights(two_tasks):
+    """A task that counts almost nothing leaves its own layers where they were."""
+    X, y, task = two_tasks
+    params = {**SMALL, "optimizer": "sgd", "weight_decay": 0.0, "lr_schedule": "constant"}
+
+    def moved(task_weights):
+        start, end = (
+            JointConvNetClassifier(max_epochs=n, task_weights=task_weights, **params)
+            .fit(X, y, task=task)
+            .classifiers_["sides"]
+            .net_.module_.output.weight.detach()
+            for n in (1, 3)
+        )
+        return float((end - start).abs().max())
+
+    assert moved({"sides": 1e-6}) < 1e-6
+    assert moved(None) == moved({"bars": 1}) > 1e-3
+    for wrong, message in [
+        ({"side": 2}, r"task_weights has \['side'\], but the tasks are \['bars', 'sides'\]"),
+        ({"sides": 0}, r"task_weights must be positive numbers. Got \{'sides': 0\} instead"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            JointConvNetClassifier(task_weights=wrong).fit(X, y, task=task)
+
+
+def test_weights_of_samples_count_within_their_task(two_tasks):
+    X, y, task = two_tasks
+    kept = np.where(task == "sides", 5.0, 1.0)
+    params = {**SMALL, "max_epochs": 2}
+    equal = JointConvNetClassifier(**params).fit(X, y, task=task)
+    scaled = JointConvNetClassifier(**params).fit(X, y, kept, task=task)
+    for name, value in weights(equal).items():
+        np.testing.assert_allclose(weights(scaled)[name], value, rtol=1e-4, atol=1e-6)
+    kept = (np.arange(160) < 120).astype(float)
+    trimmed = JointConvNetClassifier(**params).fit(X, y, kept, task=task)
+    fewer = JointConvNetClassifier(**params).fit(X[:120], y[:120], task=task[:120])
+    np.testing.assert_array_equal(
+        trimmed.predict_proba(X, task=task), fewer.predict_proba(X, task=task)
+    )
+
+
+def test_class_weight_balances_each_task(two_tasks):
+    X, y, task = two_tasks
+    rare = (task == "bars") & (y == "both")
+    kept = ~rare | (np.cumsum(rare) <= 2)
+    X, y, task = X[kept], y[kept], task[kept]
+    params = {**SMALL, "max_epochs": 15, "class_weight": "balanced"}
+    balanced = JointConvNetClassifier(**params).fit(X, y, task=task)
+    of_label = {"both": 1.0, "lying": 0.05, "standing": 0.05, "left": 1.0}
+    by_hand = JointConvNetClassifier(**{**params, "class_weight": of_label}).fit(X, y, task=task)
+    for name, value in weights(balanced).items():
+        np.testing.assert_allclose(weights(by_hand)[name], value, rtol=1e-3, atol=1e-5)
+
+
+# Training
+
+
+def test_same_seed_same_bits(two_tasks):
+    X, y, task = two_tasks
+    fits = []
+    for _ in range(2):
+        torch.rand(3)
+        fits.append(JointConvNetClassifier(max_epochs=2, random_state=3).fit(X, y, task=task))
+    np.testing.assert_array_equal(*(fit.predict_proba(X, task=task) for fit in fits))
+
+
+def test_validation_set_of_all_tasks(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(max_epochs=2, **SMALL)
+    classifier.fit(X, y, task=task, X_val=X[:50], y_val=y[:50], task_val=task[:50])
+    for name, of_task in classifier.history_[-1]["tasks"].items():
+        rows = np.flatnonzero(task[:50] == name)
+        right = classifier.classifiers_[name].score(X[rows], y[rows])
+        assert of_task["valid_error"] == pytest.approx(1 - right)
+    bars = np.flatnonzero(task == "bars")
+    for options, message in [
+        ({"X_val": X, "y_val": y}, "`task_val` is missing"),
+        ({"X_val": X[bars], "y_val": y[bars], "task_val": "bars"}, r"no sample of .*\['sides'\]"),
+        ({"X_val": X, "y_val": y, "task_val": "side"}, r"`task_val` has \['side'\], but fit has"),
+        ({"task_val": task}, "task_val is provided, but X_val was not"),
+        ({"X_val": X, "task_val": task}, "X_val is provided, but y_val was not"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            classifier.fit(X, y, task=task, **options)
+
+
+def test_warm_start_goes_on(two_tasks, fitted):
+    X, y, task = two_tasks
+    classifier = copy.deepcopy(fitted).set_params(warm_start=True, max_epochs=2)
+    assert classifier.fit(X, y, task=task).n_iter_ == 22
+    with pytest.raises(ValueError, match="warm_start can only be used where each task has the"):
+        classifier.fit(X, y, task=np.roll(task, 1))
+    assert classifier.score(X, y, task=task) > 0.9
+
+
+def test_partial_fit_of_one_task_moves_the_shared_layer_of_all(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(**SMALL)
+    with pytest.raises(ValueError, match="classes must be passed on the first call"):
+        classifier.partial_fit(X, y, task=task)
+    classifier.partial_fit(X, y, LABELS, task=task)
+    before = weights(copy.deepcopy(classifier))
+    bars = task == "bars"
+    classifier.partial_fit(X[bars], y[bars], task="bars")
+    moved = {name for name, value in weights(classifier).items() if (value != before[name]).any()}
+    assert moved == {
+        *(name for name in before if name.startswith("networks.0.")),
+        *("networks.1.convolution.weight", "networks.1.convolution.bias"),
+    }
+    with pytest.raises(ValueError, match="is not the same as on last call to partial_fit"):
+        classifier.partial_fit(X, y, {**LABELS, "sides": ["left"]}, task=task)
+    with pytest.raises(ValueError, match="`task` is missing"):
+        classifier.partial_fit(X, y)
+
+
+def test_partial_fit_goes_on_after_loading(two_tasks, tmp_path):
+    X, y, task = two_tasks
+    whole = JointConvNetClassifier(**SMALL).partial_fit(X, y, LABELS, task=task)
+    save_model(whole, tmp_path / "model.skops")
+    loaded = load_model(tmp_path / "model.skops")
+    whole.partial_fit(X, y, task=task)
+    loaded.partial_fit(X, y, task=task)
+    for name, value in weights(whole).items():
+        np.testing.assert_array_equal(weights(loaded)[name], value)
+
+
+class MarginNetwork(nn.Module):
+    """A user's network with a loss of its own, whose `margin` is known to itself alone."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.hidden = nn.Linear(image_shape[0] * image_shape[1], 20)
+        self.first = self.hidden  # a second name of the same layer
+        self.output = nn.Linear(20, n_classes)
+        self.margin = 1 / n_classes
+
+    def forward(self, images):
+        return self.output(self.first(images.flatten(1)).relu())
+
+    def loss(self, scores, targets):
+        return nn.functional.multi_margin_loss(
+            scores, targets, margin=self.margin, reduction="none"
+        )
+
+
+def test_own_network(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(
+        network=MarginNetwork, lr=0.005, max_epochs=30, deformer=None, random_state=0
+    ).fit(X, y, task=task)
+    assert classifier.score(X, y, task=task) > 0.9
+    bars, sides = (c.net_.module_ for c in classifier.classifiers_.values())
+    assert bars.first.weight is sides.first.weight is sides.hidden.weight
+
+
+@pytest.mark.parametrize("way", ["pickle", "joblib", "skops", "deepcopy"])
+def test_what_comes_back_still_shares(two_tasks, fitted, way, tmp_path):
+    X, _, task = two_tasks
+    if way == "pickle":
+        loaded = pickle.loads(pickle.dumps(fitted))
+    elif way == "joblib":
+        joblib.dump(fitted, tmp_path / "model")
+        loaded = joblib.load(tmp_path / "model")
+    elif way == "skops":
+        save_model(fitted, tmp_path / "model")
+        loaded = load_model(tmp_path / "model")
+    else:
+        loaded = copy.deepcopy(fitted)
+    np.testing.assert_array_equal(
+        loaded.predict_proba(X, task=task), fitted.predict_proba(X, task=task)
+    )
+    bars, sides = (c.net_.module_ for c in loaded.classifiers_.values())
+    assert bars.convolution.weight is sides.convolution.weight
+    assert bars.convolution.weight is not fitted.net_.module_.networks[0].convolution.weight
+    assert loaded.history_ == fitted.history_
+    assert loaded.classifiers_["sides"].history_ == fitted.classifiers_["sides"].history_
+
+
+# What is no task
+
+
+def test_tasks_that_are_wrong_or_missing(two_tasks, fitted):
+    X, y, task = two_tasks
+    with pytest.raises(NotFittedError):
+        JointConvNetClassifier().predict(X, task="bars")
+    for wrong, message in [
+        (None, r"`task` is missing: .* was fitted on the tasks \['bars', 'sides'\]. Give one of"),
+        ("letters", r"`task` has \['letters'\], but fit has seen the tasks \['bars', 'sides'\]"),
+        (0, r"`task` has \[0\], but fit has seen"),
+        (task[:-1], "inconsistent numbers of samples"),
+        (np.stack([task, task], axis=1), "y should be a 1d array"),
+        ([None, *task[1:]], "`task` must name the task of each sample, but some are missing"),
+        (pd.Series(task).mask(task == "bars"), "some are missing"),
+        ([0, *task[1:].tolist()], "`task` has strings and other values"),
+    ]:
+        wrong = np.array(wrong, dtype=object) if isinstance(wrong, list) else wrong
+        with pytest.raises(ValueError, match=message):
+            fitted.predict(X, task=wrong)
+    unfitted = JointConvNetClassifier(**SMALL)
+    for wrong, message in [
+        (task[:-1], "inconsistent numbers of samples"),
+        (np.where(y == "left", "left", task), "got 1 class in the task 'left'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            unfitted.fit(X, y, task=wrong)
+    with pytest.raises(ValueError, match="got 1 class in the task 'sides'"):
+        unfitted.fit(X, y, np.where(y == "left", 0, 1), task=task)
+
+
+@pytest.mark.parametrize("container", [list, np.array, pd.Series], ids=["list", "array", "Series"])
+def test_labels_of_mixed_types(two_tasks, container):
+    X, y, task = two_tasks
+    mixed = [7 if label == "left" else label for label in y.tolist()]
+    mixed = mixed if container is list else container(mixed, dtype=object)
+    message = (
+        r"y has labels of mixed types.*all of them strings.*y = \[str\(label\) for label in y\]"
+    )
+    with pytest.raises(ValueError, match=message):
+        JointConvNetClassifier().fit(X, mixed, task=task)
+
+
+def test_numbers_are_labels_and_tasks(two_tasks):
+    X, y, task = two_tasks
+    numbers = np.unique(y, return_inverse=True)[1]
+    classifier = JointConvNetClassifier(max_epochs=1, **SMALL)
+    classifier.fit(X, numbers, task=(task == "sides").astype(int))
+    assert list(classifier.classifiers_) == [0, 1]
+    assert classifier.predict(X, task=0).dtype == numbers.dtype
+
+
+# Metadata routing
+
+
+def routed(**params):
+    classifier = JointConvNetClassifier(max_epochs=12, **SMALL, **params)
+    return classifier.set_fit_request(task=True).set_score_request(task=True)
+
+
+@pytest.mark.usefixtures("routing")
+def test_task_reaches_fit_and_score_in_cross_validation(two_tasks):
+    X, y, task = two_tasks
+    cv = StratifiedKFold(2)
+    model = make_pipeline(ImageNormalizer(), routed())
+    scores = cross_val_score(model, X, y, cv=cv, params={"task": task})
+    for (train, test), score in zip(cv.split(X, y), scores, strict=True):
+        fold = model.fit(X[train], y[train], task=task[train])
+        assert score == fold.score(X[test], y[test], task=task[test]) > 0.6
+
+
+@pytest.mark.usefixtures("routing")
+def test_task_reaches_fit_and_score_in_a_search(two_tasks):
+    X, y, task = two_tasks
+    model = make_pipeline(ImageNormalizer(), routed())
+    search = GridSearchCV(model, {"jointconvnetclassifier__shared": ["first", 2]}, cv=2)
+    search.fit(X, y, task=task)
+    assert search.best_score_ > 0.6
+    assert set(search.best_estimator_[-1].classifiers_) == {"bars", "sides"}
+    assert search.score(X, y, task=task) == search.best_estimator_.score(X, y, task=task)
+
+
+def test_without_routing_a_pipeline_takes_tasks_by_step(two_tasks):
+    X, y, task = two_tasks
+    model = make_pipeline(ImageNormalizer(), JointConvNetClassifier(max_epochs=12, **SMALL))
+    model.fit(X, y, jointconvnetclassifier__task=task)
+    assert np.mean(model.predict(X, task=task) == y) > 0.8
+
+
+# The task as a column of X
+
+
+def with_column(container, X, task):
+    if container == "array":  # the tasks are 0.0 and 1.0, in the first column
+        return np.column_stack([task == "sides", X]), 0
+    if container == "last":
+        return np.column_stack([X, task == "sides"]), -1
+    if container == "objects":
+        return np.column_stack([X[:, :3].astype(object), task, X[:, 3:]]), 3
+    frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(256)])
+    frame.insert(7, "task", task)
+    return frame, "task"
+
+
+@pytest.mark.parametrize("container", ["array", "last", "objects", "frame"])
+def test_named_scorers_and_predictions_by_task_column(two_tasks, container):
+    X, y, task = two_tasks
+    X_and_task, column = with_column(container, X, task)
+    classifier = JointConvNetClassifier(max_epochs=12, task_column=column, **SMALL)
+    scores = cross_validate(
+        classifier, X_and_task, y, cv=2, scoring=["accuracy", "neg_log_loss"], error_score="raise"
+    )
+    assert scores["test_accuracy"].min() > 0.6
+    assert np.isfinite(scores["test_neg_log_loss"]).all()
+    predicted = cross_val_predict(classifier, X_and_task, y, cv=2)
+    for name, labels in LABELS.items():
+        assert set(predicted[task == name]) <= set(labels)
+    classifier.fit(X_and_task, y)
+    by_task = JointConvNetClassifier(max_epochs=12, **SMALL).fit(X, y, task=task)
+    np.testing.assert_array_equal(
+        classifier.predict_proba(X_and_task), by_task.predict_proba(X, task=task)
+    )
+    assert classifier.n_features_in_ == 257
+    if container == "frame":
+        assert list(classifier.feature_names_in_) == list(X_and_task.columns)
+
+
+def test_task_column_behind_a_transformer_of_the_pixels(two_tasks):
+    X, y, task = two_tasks
+    frame, column = with_column("frame", X, task)
+    pixels = [name for name in frame if name != column]
+    model = make_pipeline(
+        make_column_transformer(
+            (ImageNormalizer(), pixels), remainder="passthrough", verbose_feature_names_out=False
+        ).set_output(transform="pandas"),
+        JointConvNetClassifier(max_epochs=12, task_column=column, **SMALL),
+    )
+    assert cross_val_score(model, frame, y, cv=2, scoring="balanced_accuracy").min() > 0.6
+
+
+def test_task_columns_that_are_none(two_tasks):
+    X, y, task = two_tasks
+    X_and_task, _ = with_column("array", X, task)
+    for params, data, options, message in [
+        ({"task_column": 0}, X_and_task, {"task": task}, "`task` was given beside task_column=0"),
+        ({"task_column": 300}, X_and_task, {}, "task_column=300 is no column of X"),
+        ({"task_column": "task"}, X_and_task, {}, "task_column='task' is no column of X"),
+        (
+            {"task_column": 0},
+            X.reshape(-1, 16, 16),
+            {},
+            "X must have two dimensions. Got the shape",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            JointConvNetClassifier(**params).fit(data, y, **options)
+    fitted = JointConvNetClassifier(max_epochs=1, task_column=0, **SMALL).fit(X_and_task, y)
+    with pytest.raises(ValueError, match="X has 256 features, but JointConvNetClassifier is exp"):
+        fitted.predict(X)
+
+
+# Real digits and letters
+
+
+@pytest.mark.real_data
+def test_digits_and_letters(roweis, fetch_or_skip):
+    letters = fetch_or_skip(fetch_alphadigits, drop_o=True, image_shape=(16, 16))
+    train = np.arange(len(letters.target)) % 39 < 30
+    digits = np.arange(0, 10_000, 10)
+    X = np.concatenate([roweis.data[digits], letters.data[train]])
+    y = np.concatenate([roweis.target[digits].astype(str), letters.target[train]])
+    task = np.repeat(["digits", "letters"], [1000, 750])
+    model = make_pipeline(ImageNormalizer(), JointConvNetClassifier(max_epochs=15, random_state=0))
+    model.fit(X, y, jointconvnetclassifier__task=task)
+    right = model.predict(letters.data[~train], task="letters") == letters.target[~train]
+    assert len(right) == 225
+    assert right.mean() > 0.85
+    others = roweis.data[5::10]
+    assert np.mean(model.predict(others, task="digits") == roweis.target[5::10].astype(str)) > 0.96
