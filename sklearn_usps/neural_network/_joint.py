@@ -38,10 +38,10 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     Each task has a network and classes of its own, but the parameters of the first layers are one
     and the same for all [1]_: a task with few images sees with filters that were learned from
-    many. The networks are trained together. Each batch has images of all tasks: shares of
-    `batch_size` in proportion to the square roots of their numbers of images, at least two of
-    each. What is minimized is the sum of the tasks' mean losses. In an epoch the task with the most
-    images for its share passes once, the others begin again when their images were all there.
+    many. The networks are trained together: each batch has images of all tasks, and what is
+    minimized is the sum of the tasks' mean losses. In an epoch the images of the largest task come
+    once. Those of each other task come over and over, until they are as many as the geometric mean
+    of both numbers: beside 10,000 digits, 400 letters come five times each.
 
     With one task it is a :class:`ConvNetClassifier`.
 
@@ -92,10 +92,10 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         Whether the samples of a task come in random order, or are drawn independently.
 
     batch_size : int, default=128
-        Number of images in a batch, of all tasks together.
+        Number of images of the largest task in a batch; those of the others come on top.
 
     max_epochs : int, default=20
-        Number of epochs, at most if `early_stopping`.
+        Number of passes over the images of the largest task, at most if `early_stopping`.
 
     label_smoothing : float, default=0.05
         Share of the target that is spread evenly over all classes of its task.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,22 +15,22 @@ from ._trainer import Trainer, draw_samples
 
 
 class Mix:
-    """How many samples of each task are in the batches of an epoch.
+    """Which samples of each task are in each batch of an epoch.
 
-    In each batch the tasks' shares are in proportion to the square roots of their numbers of
-    samples, between equal shares, where a small task would be repeated without end, and shares
-    like the numbers of samples, where it would be drowned; compare [1]_, section 3.5.2. The task
-    with the most samples for its share passes once through an epoch; the others begin again, in a
-    new order, when all their samples were there.
+    The task with the most samples passes once through an epoch, in batches as if it were alone.
+    Each other task gives as many samples as the geometric mean of its size and that of the largest,
+    spread evenly over these batches, and begins again, in a new order, when all were there: it is
+    neither drowned, as by shares like the sizes, nor repeated without end, as by equal shares.
+    Compare [1]_, section 3.5.2.
 
     Parameters
     ----------
     sizes : sequence of int
-        Number of samples of each task; there may be none.
+        Number of samples of each task; some may have none.
 
     batch_size : int
-        Number of images in a batch, about: each task has at least two where `batch_size` is that
-        large, since batch normalization can learn nothing from one value, else one.
+        Number of images of the largest task in a batch. If it is more than one, each task has at
+        least two images in a batch, since batch normalization can learn nothing from one value.
 
     References
     ----------
@@ -40,36 +41,30 @@ class Mix:
 
     def __init__(self, sizes, batch_size: int):
         self.sizes = np.asarray(sizes)
-        roots = np.sqrt(self.sizes)
-        shares = np.rint(batch_size * roots / roots.sum()).astype(int)
-        self.shares = np.where(self.sizes > 0, np.maximum(shares, min(2, batch_size)), 0)
-        passes = self.sizes / np.maximum(self.shares, 1)
-        self.leader = int(passes.argmax())
-        #: The samples of the leading task in each batch.
-        self.leading = batch_slices(self.sizes[self.leader], int(self.shares[self.leader]))
+        largest = int(self.sizes.argmax())
+        batches = batch_slices(int(self.sizes[largest]), batch_size)
+        least = 2 * len(batches) if batch_size > 1 else 0
+        drawn = np.maximum(np.sqrt(self.sizes * float(self.sizes[largest])), least)
+        drawn = np.where(self.sizes > 0, np.rint(drawn), 0)
+        #: Where the batches begin and end in what is drawn of each task: (n_tasks, n_batches + 1).
+        self.cuts = np.rint(np.linspace(0, drawn, len(batches) + 1).T).astype(int)
+        self.cuts[largest, 1:] = [batch.stop for batch in batches]
 
     def __len__(self) -> int:
         """The number of batches."""
-        return len(self.leading)
+        return self.cuts.shape[1] - 1
 
     def slices(self) -> list[slice]:
         """The batches, as parts of the samples that `order` returns."""
-        others = self.shares.sum() - self.shares[self.leader]
-        return [
-            slice(i * others + rows.start, (i + 1) * others + rows.stop)
-            for i, rows in enumerate(self.leading)
-        ]
+        return [slice(*bounds) for bounds in pairwise(self.cuts.sum(axis=0).tolist())]
 
     def order(self, rows: list[np.ndarray], sampling: str, generator) -> np.ndarray:
         """Draw the samples of an epoch from the rows of each task, batch by batch."""
-        drawn = []
-        for task, (size, share) in enumerate(zip(self.sizes, self.shares, strict=True)):
-            if size == 0:
-                continue
-            n_drawn = size if task == self.leader else len(self) * share
-            picked = rows[task][draw_samples(sampling, int(size), int(n_drawn), generator)]
-            cuts = [part.stop for part in self.leading[:-1]] if task == self.leader else len(self)
-            drawn.append(np.split(picked, cuts))
+        drawn = [
+            np.split(of_task[draw_samples(sampling, len(of_task), cuts[-1], generator)], cuts[1:-1])
+            for of_task, cuts in zip(rows, self.cuts, strict=True)
+            if len(of_task)
+        ]
         return np.concatenate([part for batch in zip(*drawn, strict=True) for part in batch])
 
 

@@ -31,7 +31,7 @@ from sklearn_usps import (
 )
 from sklearn_usps.neural_network._joint_trainer import Mix
 
-SMALL = {"network": "torch7", "lr": 0.01, "random_state": 0}
+SMALL = {"network": "torch7", "lr": 0.01, "batch_size": 32, "random_state": 0}
 #: Labels by task; both tasks have the label "both".
 LABELS = {"bars": ["both", "lying", "standing"], "sides": ["both", "left"]}
 
@@ -216,27 +216,35 @@ def test_training_error_in_history_is_that_of_the_data(two_tasks, fitted):
 # How tasks are mixed
 
 
-def test_batches_mix_tasks_by_the_roots_of_their_sizes():
-    mix = Mix([10_000, 400, 0], batch_size=120)
-    assert mix.shares.tolist() == [100, 20, 0]
-    rows = [np.arange(10_000), np.arange(10_000, 10_400), np.array([], dtype=int)]
+def epoch_of(sizes, batch_size):
+    """The samples of each batch, those of the second task numbered on."""
+    mix = Mix(sizes, batch_size)
+    rows = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
     order = mix.order(rows, "shuffle", torch.Generator().manual_seed(0))
-    batches = [order[part] for part in mix.slices()]
-    assert len(batches) == len(mix) == 100
-    assert all(len(batch) == 120 and (batch >= 10_000).sum() == 20 for batch in batches)
-    assert np.bincount(order).tolist() == [1] * 10_000 + [5] * 400
+    return [order[part] for part in mix.slices()]
 
 
-@pytest.mark.parametrize(("batch_size", "smallest"), [(1, 1), (2, 2), (64, 2)])
-def test_no_task_is_drowned(batch_size, smallest):
-    mix = Mix([5000, 3], batch_size=batch_size)
-    assert mix.shares[1] == smallest
-    rows = [np.arange(5000), np.arange(5000, 5003)]
-    order = mix.order(rows, "shuffle", torch.Generator().manual_seed(0))
-    assert sorted(set(order)) == [*range(5003)]
-    assert {(order[part] >= 5000).sum() for part in mix.slices()} == {smallest}
-    counts = np.bincount(order)
+def test_small_task_comes_as_often_as_the_geometric_mean():
+    batches = epoch_of([10_000, 400, 0], batch_size=100)
+    assert [((batch < 10_000).sum(), (batch >= 10_000).sum()) for batch in batches] == [
+        (100, 20)
+    ] * 100
+    assert np.bincount(np.concatenate(batches)).tolist() == [1] * 10_000 + [5] * 400
+
+
+def test_equal_tasks_come_once():
+    batches = epoch_of([1000, 1000], batch_size=100)
+    assert np.bincount(np.concatenate(batches)).tolist() == [1] * 2000
+    assert [(batch < 1000).sum() for batch in batches] == [100] * 10
+
+
+@pytest.mark.parametrize(("batch_size", "n_each"), [(1, {0, 1}), (2, {2}), (64, {2})])
+def test_no_task_is_drowned(batch_size, n_each):
+    batches = epoch_of([5000, 3], batch_size=batch_size)
+    assert {(batch >= 5000).sum() for batch in batches} == n_each
+    counts = np.bincount(np.concatenate(batches))
     assert counts[:5000].tolist() == [1] * 5000
+    assert min(counts[5000:]) >= 40
     assert np.ptp(counts[5000:]) <= 1
 
 
@@ -332,7 +340,11 @@ def test_warm_start_goes_on(two_tasks, fitted):
     assert classifier.fit(X, y, task=task).n_iter_ == 22
     with pytest.raises(ValueError, match="warm_start can only be used where each task has the"):
         classifier.fit(X, y, task=np.roll(task, 1))
-    assert classifier.score(X, y, task=task) > 0.9
+    assert not np.allclose(
+        classifier.predict_proba(X, task=task), fitted.predict_proba(X, task=task)
+    )
+    new = JointConvNetClassifier(max_epochs=2, **SMALL).fit(X, y, task=task)
+    assert classifier.history_[-1]["train_loss"] < new.history_[-1]["train_loss"]
 
 
 def test_partial_fit_of_one_task_moves_the_shared_layer_of_all(two_tasks):
@@ -388,7 +400,7 @@ class MarginNetwork(nn.Module):
 def test_own_network(two_tasks):
     X, y, task = two_tasks
     classifier = JointConvNetClassifier(
-        network=MarginNetwork, lr=0.005, max_epochs=30, deformer=None, random_state=0
+        network=MarginNetwork, lr=0.01, max_epochs=40, deformer=None, random_state=0
     ).fit(X, y, task=task)
     assert classifier.score(X, y, task=task) > 0.9
     bars, sides = (c.net_.module_ for c in classifier.classifiers_.values())
