@@ -15,6 +15,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.extlinks",
+    "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
 exclude_patterns = [
@@ -34,6 +35,17 @@ extlinks = {
 }
 # Docstrings inherited from scikit-learn refer to its glossary and user guide.
 suppress_warnings = ["ref.ref", "ref.term"]
+
+# The examples run on the real data, the shortest first; an error stops the build.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "backreferences_dir": "generated/backreferences",
+    "doc_module": ("sklearn_usps",),
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "download_all_examples": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-usps"

@@ -11,9 +11,9 @@ for each; the filters of their first layer are the same. What does that do to th
 # %%
 # Digits and letters
 # ------------------
-# The letters are the Binary Alphadigits, 39 of each; "O" is left out, since its images are those of
-# "0". Where there is no network to fetch them, letters are drawn from a font. The last 9 of each are
-# for testing.
+# The letters are the Binary Alphadigits, 39 of each; "O" is left out, since its images are those
+# of "0". Where there is no network to fetch them, letters are drawn from a font. The last 9 of
+# each are for testing.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -54,8 +54,8 @@ plt.title("The first 20 of each of 25 letters")
 # Alone and together
 # ------------------
 # `task` says for each image which network it is for. The pipeline normalizes the pixels of both
-# tasks; it takes metadata for a step by the name of the step. Alone, few letters need more epochs in
-# smaller batches.
+# tasks; it takes metadata for a step by the name of the step. Alone, few letters need more epochs
+# in smaller batches.
 
 
 def errors(n_letters):
@@ -87,12 +87,14 @@ error_digits_alone = 100 * (1 - digits_alone.score(test_digits, y_test_digits))
 numbers = [5, 10, 20, 30]
 letters_joint, letters_alone, digits_joint = zip(*map(errors, numbers), strict=True)
 for line in zip(numbers, letters_alone, letters_joint, digits_joint, strict=True):
-    print("{:2} of each letter: letters alone {:5.1f} %, joint {:5.1f} %; ".format(*line[:3]), end="")
+    print(
+        "{:2} of each letter: letters alone {:5.1f} %, joint {:5.1f} %; ".format(*line[:3]), end=""
+    )
     print(f"digits alone {error_digits_alone:.1f} %, joint {line[3]:.1f} %")
 
 # %%
-# One seed and 225 test letters: a letter is 0.4 %. The user guide has the means over ten seeds, with
-# all digits.
+# One seed and 225 test letters: a letter is 0.4 %. The user guide has the means over ten seeds,
+# with all digits.
 
 figure, ax = plt.subplots(layout="constrained")
 ax.plot(numbers, letters_alone, "s--", color="#D55E00", label="letters alone")

@@ -172,8 +172,9 @@ class ConvNetClassifier(
         threads, whatever the state of torch's and numpy's global generators.
 
     verbose : int, default=0
-        1 prints the errors and the time of each epoch; 2 shows a progress bar as well, where
-        standard error is a terminal.
+        1 prints a line an epoch: the errors, bold where the last of them is the smallest so far and
+        standard output is a terminal, the epoch's time and the time left. 2 shows a progress bar
+        within the epoch as well, where standard error is a terminal.
 
     Attributes
     ----------

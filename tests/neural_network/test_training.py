@@ -1,6 +1,8 @@
 """What happens epoch by epoch: history, early stopping, callbacks, output, interruption."""
 
+import os
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -340,7 +342,7 @@ def test_verbose_prints_a_line_per_epoch(bars, capsys):
     X, y = bars
     ConvNetClassifier(verbose=1, **{**FAST, "max_epochs": 10}).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
-    pattern = r"Epoch (\s?\d+)/10   train error +\d+\.\d\d%   +\d+\.\d\d s"
+    pattern = r"Epoch (\s?\d+)/10   train error +\d+\.\d\d%   +\d+\.\d\d s   +\d+ s left"
     assert [int(re.fullmatch(pattern, line)[1]) for line in lines] == list(range(1, 11))
     assert len({len(line) for line in lines}) == 1
 
@@ -404,3 +406,25 @@ def test_interruption_while_a_callback_listens_to_a_batch(bars):
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(*bars)
     assert classifier.n_iter_ == 2
+
+
+def test_verbose_marks_the_best_epoch_on_a_terminal(bars):
+    """A real terminal: the output of a process on a pseudo-terminal."""
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are for POSIX systems")
+    code = (
+        "import numpy as np; from sklearn_usps import ConvNetClassifier;"
+        "X = np.random.default_rng(0).random((60, 64)); y = np.arange(60) % 2;"
+        "ConvNetClassifier(network='torch7', optimizer='sgd', lr=1e-30, max_epochs=2, deformer=None,"
+        "random_state=0, verbose=1).fit(X, y, X_val=X, y_val=y)"
+    )
+    chunks = []
+
+    def read(descriptor):
+        chunks.append(os.read(descriptor, 1024))
+        return chunks[-1]
+
+    assert pty.spawn([sys.executable, "-c", code], read) == 0
+    lines = b"".join(chunks).decode().splitlines()
+    bold = re.compile(r"\x1b\[1mvalidation error +\d+\.\d+%\x1b\[0m")
+    assert len(lines) == 2
+    assert all(bold.search(line) for line in lines)  # equal errors: both are the smallest
