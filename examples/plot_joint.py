@@ -86,11 +86,13 @@ error_digits_alone = 100 * (1 - digits_alone.score(test_digits, y_test_digits))
 
 numbers = [5, 10, 20, 30]
 letters_joint, letters_alone, digits_joint = zip(*map(errors, numbers), strict=True)
-for line in zip(numbers, letters_alone, letters_joint, digits_joint, strict=True):
+print(f"Digits alone: {error_digits_alone:.1f} % wrong")
+for n, alone, joint, digits_too in zip(
+    numbers, letters_alone, letters_joint, digits_joint, strict=True
+):
     print(
-        "{:2} of each letter: letters alone {:5.1f} %, joint {:5.1f} %; ".format(*line[:3]), end=""
+        f"{n:2} of each letter: alone {alone:4.1f} %, joint {joint:4.1f} %; digits {digits_too:.1f} %"
     )
-    print(f"digits alone {error_digits_alone:.1f} %, joint {line[3]:.1f} %")
 
 # %%
 # One seed and 225 test letters: a letter is 0.4 %. The user guide has the means over ten seeds,

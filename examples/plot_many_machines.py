@@ -3,8 +3,8 @@
 When one machine is not enough
 ================================
 
-Any search of scikit-learn goes to a `Dask <https://www.dask.org>`_ cluster where it is called within
-``parallel_config("dask")``. Here the cluster is two processes on this machine.
+Any search of scikit-learn goes to a `Dask <https://www.dask.org>`_ cluster where it is called
+within ``parallel_config("dask")``. Here the cluster is two processes on this machine.
 """
 
 # %%

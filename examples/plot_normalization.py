@@ -10,7 +10,7 @@ and with other light; and what a forgotten or mismatched scale does to a network
 # %%
 # What each method does
 # ---------------------
-# The second digit of each pair was made darker, the third has a shadow on one side. "global" and
+# The second image of each digit was made darker, the third has a shadow on one side. "global" and
 # "pixel" keep the differences, "image" takes away the first, "contrast" both.
 
 import matplotlib.pyplot as plt
@@ -22,9 +22,8 @@ X, y = fetch_usps(subset="train", shuffle=True, return_X_y=True)
 X_test, y_test = fetch_usps(subset="test", return_X_y=True)
 
 digits = np.array([X[y == digit][0] for digit in (2, 3, 5)]).reshape(-1, 16, 16)
-light = np.stack(
-    [np.ones((16, 16)), np.full((16, 16), 0.4), np.tile(np.linspace(1, 0.2, 16), (16, 1))]
-)
+shadow = np.tile(np.linspace(1, 0.2, 16), (16, 1))
+light = np.stack([np.ones((16, 16)), np.full((16, 16), 0.4), shadow])
 scanned = (digits[:, None] * light).reshape(-1, 256)
 
 figure, axes = plt.subplots(5, 1, figsize=(8, 5.6), layout="constrained")

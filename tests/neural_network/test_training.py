@@ -414,8 +414,8 @@ def test_verbose_marks_the_best_epoch_on_a_terminal(bars):
     code = (
         "import numpy as np; from sklearn_usps import ConvNetClassifier;"
         "X = np.random.default_rng(0).random((60, 64)); y = np.arange(60) % 2;"
-        "ConvNetClassifier(network='torch7', optimizer='sgd', lr=1e-30, max_epochs=2, deformer=None,"
-        "random_state=0, verbose=1).fit(X, y, X_val=X, y_val=y)"
+        "ConvNetClassifier(network='torch7', optimizer='sgd', lr=1e-30, max_epochs=2,"
+        "deformer=None, random_state=0, verbose=1).fit(X, y, X_val=X, y_val=y)"
     )
     chunks = []
 
