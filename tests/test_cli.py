@@ -33,7 +33,8 @@ def test_train_shows_its_progress(trained):
         "USPS digits, version roweis: 10,000 training images, 1,000 test images\n"
     )
     epochs = re.findall(
-        r"^Epoch (\d)/2 +train error +\d+\.\d+% +validation error +\d+\.\d+% +\d+\.\d+ s +\d+ s left",
+        r"^Epoch (\d)/2 +train error +\d+\.\d+% +validation error +\d+\.\d+% +\d+\.\d+ s "
+        r" +\d+ s left$",
         output,
         flags=re.MULTILINE,
     )
