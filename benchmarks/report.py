@@ -8,8 +8,12 @@ import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from harness import RESULTS
 from matplotlib.ticker import FuncFormatter, LogLocator
+from sklearn.pipeline import make_pipeline
+
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, MisclassifiedDisplay, fetch_usps
 
 DOCS = Path(__file__).parent.parent / "docs"
 #: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008).
@@ -46,32 +50,56 @@ def draw_accuracy():
     result = load("accuracy")
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 5), sharey=True, layout="constrained")
     for ax, (version, rows) in zip(axes, result["tables"].items(), strict=True):
-        for row in rows:
-            is_ours = row["classifier"].startswith(("recipe", "default"))
-            x, y = max(row["seconds to train"], 0.001), 100 * row["mean error"]
-            color, marker = (OURS, "o") if is_ours else (OTHERS, "s")
-            ax.plot(x, y, marker, color=color)
-            name = row["classifier"].removeprefix("recipe ")
-            offset, side = PLACES.get(name, LEFT if is_ours else RIGHT)
-            ax.annotate(
-                name,
-                (x, y),
-                xytext=offset,
-                textcoords="offset points",
-                ha=side,
-                fontsize=8,
-                color=color,
-            )
-        ax.set(title=version, xlabel="seconds to train (median of 5)", xscale="log", yscale="log")
-        ax.margins(0.15)
-        ax.set_xlim(right=1000)
-        ax.grid(alpha=0.3)
-        ax.xaxis.set_major_formatter(PLAIN)
-    axes[0].set_ylabel("error in % (mean of 5 seeds)")
-    axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes[0].yaxis.set_major_formatter(PLAIN)
-    axes[0].yaxis.set_minor_formatter("")
+        draw_version(ax, rows)
+        ax.set_title(version)
+    axes[1].set_ylabel("")
     _save(figure, "accuracy")
+
+
+def draw_version(ax, rows):
+    """Error against time to train of all classifiers on one version."""
+    for row in rows:
+        is_ours = row["classifier"].startswith(("recipe", "default"))
+        x, y = max(row["seconds to train"], 0.001), 100 * row["mean error"]
+        color, marker = (OURS, "o") if is_ours else (OTHERS, "s")
+        ax.plot(x, y, marker, color=color)
+        name = row["classifier"].removeprefix("recipe ")
+        offset, side = PLACES.get(name, LEFT if is_ours else RIGHT)
+        ax.annotate(
+            name,
+            (x, y),
+            xytext=offset,
+            textcoords="offset points",
+            ha=side,
+            fontsize=8,
+            color=color,
+        )
+    ax.set(xscale="log", yscale="log", xlabel="seconds to train (median of 5)")
+    ax.set_ylabel("error in % (mean of 5 seeds)")
+    ax.margins(0.15)
+    ax.set_xlim(right=1000)
+    ax.grid(alpha=0.3)
+    ax.xaxis.set_major_formatter(PLAIN)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(PLAIN)
+    ax.yaxis.set_minor_formatter("")
+
+
+def draw_overview():
+    """The digits, what is made of them in which time, and what the default gets wrong."""
+    train, test = fetch_usps(subset="train"), fetch_usps(subset="test")
+    model = make_pipeline(ImageNormalizer(), ConvNetClassifier(random_state=0))
+    model.fit(train.data, train.target)
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained")
+    rows = [np.hstack(train.images[train.target == digit][:10]) for digit in range(10)]
+    axes[0].imshow(np.vstack(rows), cmap="gray")
+    axes[0].set_axis_off()
+    axes[0].set_title(f"USPS: {len(train.target):,} digits to train on, 16 × 16 pixels")
+    draw_version(axes[1], load("accuracy")["tables"]["roweis, test images"])
+    axes[1].set_title("Error on 1,000 test digits")
+    MisclassifiedDisplay.from_estimator(model, test.data, test.target, ax=axes[2])
+    axes[2].set_title(f"The default: all {axes[2].get_title().split()[1]} errors (seed 0)")
+    _save(figure, "overview")
 
 
 def draw_scaling():
@@ -110,3 +138,4 @@ if __name__ == "__main__":
         write_tables(path.stem)
     draw_accuracy()
     draw_scaling()
+    draw_overview()
