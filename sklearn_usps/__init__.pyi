@@ -1,6 +1,11 @@
 from . import datasets, inspection, model_selection, neural_network, preprocessing, recipes
 from .datasets import fetch_alphadigits, fetch_usps, load_mosaic, make_letters, save_mosaic
-from .inspection import MisclassifiedDisplay
+from .inspection import (
+    DeformationDisplay,
+    FilterDisplay,
+    MisclassifiedDisplay,
+    TrainingCurveDisplay,
+)
 from .model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
 from .neural_network import ConvNetClassifier, JointConvNetClassifier, load_model, save_model
 from .preprocessing import ImageNormalizer, RandomDeformer, prepare_image
@@ -9,12 +14,15 @@ __version__: str
 
 __all__ = [
     "ConvNetClassifier",
+    "DeformationDisplay",
+    "FilterDisplay",
     "ImageNormalizer",
     "JointConvNetClassifier",
     "MisclassifiedDisplay",
     "RandomDeformer",
     "StackedGridSearchCV",
     "StackedRandomizedSearchCV",
+    "TrainingCurveDisplay",
     "datasets",
     "fetch_alphadigits",
     "fetch_usps",

@@ -1,4 +1,4 @@
-"""Displays that show what a classifier gets wrong."""
+"""Displays that show what a network learns and what it gets wrong."""
 
 import lazy_loader as _lazy
 

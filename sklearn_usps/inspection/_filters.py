@@ -1,0 +1,233 @@
+"""The filters of a network's first layer, and what they make of an image."""
+
+import math
+
+import numpy as np
+import torch
+from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from ._steps import split_model
+
+
+class FilterDisplay:
+    """Sheet of the filters of the first convolution, with what they make of an image.
+
+    Zero is in the middle of the greys, for filters and for feature maps alike.
+
+    It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored
+    as attributes.
+
+    Parameters
+    ----------
+    filters : ndarray of shape (n_filters, height, width)
+        The weights.
+
+    maps : ndarray of shape (n_filters, map_height, map_width), default=None
+        What each filter makes of an image: the output of the convolution, before anything else.
+
+    tasks : list of str, default=None
+        The tasks that share the filters, for the title.
+
+    Attributes
+    ----------
+    images_ : ndarray of shape (n_filters,), dtype=matplotlib AxesImage
+        The filters that are drawn.
+
+    maps_ : ndarray of shape (n_filters,), dtype=matplotlib AxesImage
+        The feature maps that are drawn, each under its filter. None without `maps`.
+
+    ax_ : matplotlib Axes
+        Axes with the sheet.
+
+    figure_ : matplotlib Figure
+        Figure containing the sheet.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn_usps import ConvNetClassifier, FilterDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0).fit(X / 16, y)
+    >>> display = FilterDisplay.from_estimator(clf, X[0] / 16)
+    >>> display.filters.shape, display.maps.shape
+    ((6, 5, 5), (6, 4, 4))
+    >>> plt.show()
+    """
+
+    def __init__(self, filters, *, maps=None, tasks=None):
+        self.filters = filters
+        self.maps = maps
+        self.tasks = tasks
+
+    def plot(self, *, cmap="gray", ax=None):
+        """Plot visualization.
+
+        Parameters
+        ----------
+        cmap : str or matplotlib Colormap, default="gray"
+            Colormap recognized by matplotlib.
+
+        ax : matplotlib axes, default=None
+            Axes object to plot on. If `None`, a new figure and axes is created.
+
+        Returns
+        -------
+        display : :class:`FilterDisplay`
+            The display, with the attributes of what was drawn.
+        """
+        check_matplotlib_support(f"{self.__class__.__name__}.plot")
+        import matplotlib.pyplot as plt
+
+        n_filters = len(self.filters)
+        tile_height = 1.15 if self.maps is None else 2.3
+        n_columns = _number_of_columns(n_filters, math.sqrt(n_filters * tile_height))
+        n_rows = math.ceil(n_filters / n_columns)
+        if ax is None:
+            size = (1.1 * n_columns + 1.2, 1.1 * n_rows * tile_height + 0.5)
+            _, ax = plt.subplots(figsize=(max(size[0], 5), size[1]), layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        places = [(at % n_columns, tile_height * (at // n_columns)) for at in range(n_filters)]
+        self.images_ = _draw(ax, self.filters, places, cmap)
+        self.maps_ = None
+        if self.maps is not None:
+            self.maps_ = _draw(ax, self.maps, [(x, y + 1.05) for x, y in places], cmap)
+        ax.set(
+            xlim=(-0.05, n_columns),
+            ylim=(n_rows * tile_height - 0.1, -0.05),
+            aspect="equal",
+            title=self._title(),
+        )
+        ax.set_axis_off()
+        self.figure_.colorbar(self.images_[0], ax=ax, label="Weight", shrink=0.8)
+        return self
+
+    def _title(self):
+        n_filters, height, width = self.filters.shape
+        title = f"{n_filters} filters {height} × {width}"
+        if self.tasks is not None:
+            title += f", shared by {' and '.join(map(str, self.tasks))}"
+        return title if self.maps is None else f"{title}, with their feature maps"
+
+    def frame(self):
+        """Return the weights as a table.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            One row a weight, with the columns "filter", "row", "column" and "weight".
+        """
+        pandas = check_pandas_support(f"{self.__class__.__name__}.frame")
+        where = np.indices(self.filters.shape).reshape(3, -1)
+        columns = dict(zip(("filter", "row", "column"), where, strict=True))
+        return pandas.DataFrame({**columns, "weight": self.filters.ravel()})
+
+    @classmethod
+    def from_estimator(cls, estimator, X=None, *, cmap="gray", ax=None):
+        """Plot the filters of a fitted classifier.
+
+        Parameters
+        ----------
+        estimator : ConvNetClassifier or JointConvNetClassifier
+            Fitted classifier, a fitted :class:`~sklearn.pipeline.Pipeline` that ends with one, or a
+            search whose best estimator does. The first convolution of the network must see images
+            of one plane.
+
+        X : array-like of shape (n_features,), (1, n_features) or (height, width), default=None
+            One image, as the estimator takes it, whose feature maps are shown.
+
+        cmap : str or matplotlib Colormap, default="gray"
+            Colormap recognized by matplotlib.
+
+        ax : matplotlib axes, default=None
+            Axes object to plot on. If `None`, a new figure and axes is created.
+
+        Returns
+        -------
+        display : :class:`FilterDisplay`
+            The display, drawn.
+
+        Raises
+        ------
+        ValueError
+            If there is no such convolution, or X is not one image of the right size.
+        """
+        check_matplotlib_support(f"{cls.__name__}.from_estimator")
+        before, classifier = split_model(estimator)
+        check_is_fitted(classifier)
+        tasks = getattr(classifier, "tasks_", None)
+        if tasks is not None:
+            classifier = next(iter(classifier.classifiers_.values()))
+        if not hasattr(classifier, "net_"):
+            raise ValueError(
+                f"{type(classifier).__name__} has no `net_`: {cls.__name__} shows "
+                "ConvNetClassifier and JointConvNetClassifier."
+            )
+        network = classifier.net_.module_
+        convolution = _first_convolution(network)
+        maps = None
+        if X is not None:
+            image = _one_image(X, before, classifier.image_shape_)
+            maps = _feature_maps(network, convolution, image.to(classifier.net_.device))
+        filters = convolution.weight.numpy(force=True)[:, 0].copy()
+        tasks = tasks.tolist() if tasks is not None and len(tasks) > 1 else None
+        return cls(filters, maps=maps, tasks=tasks).plot(cmap=cmap, ax=ax)
+
+
+def _number_of_columns(n_filters, wanted):
+    """About as many as wanted, preferably such that the last row is full."""
+    full = [n for n in range(1, n_filters + 1) if n_filters % n == 0]
+    nearest = min(full, key=lambda n: abs(math.log(n / wanted)))
+    return nearest if 0.6 < nearest / wanted < 1.6 else math.ceil(wanted)
+
+
+def _draw(ax, pictures, places, cmap):
+    """Draw pictures one unit wide, whose left and upper corners are given, on one scale."""
+    limit = np.abs(pictures).max() or 1.0
+    drawn = np.empty(len(pictures), dtype=object)
+    for at, (picture, (left, top)) in enumerate(zip(pictures, places, strict=True)):
+        extent = (left, left + 0.95, top + 0.95, top)
+        drawn[at] = ax.imshow(picture, cmap=cmap, extent=extent, vmin=-limit, vmax=limit)
+    return drawn
+
+
+def _first_convolution(network):
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            if module.weight.shape[1] == 1:
+                return module
+            break
+    raise ValueError(
+        f"The network {type(network).__name__} does not begin with a convolution of images of one "
+        "plane, a torch.nn.Conv2d with one channel in."
+    )
+
+
+def _one_image(X, before, image_shape):
+    X = np.asarray(X)
+    n_pixels = math.prod(image_shape)
+    if X.size != n_pixels:
+        raise ValueError(
+            f"X must be one image of {n_pixels} pixels. Got an array of shape {X.shape}."
+        )
+    row = X.reshape(1, n_pixels)
+    if before is not None:
+        row = before.transform(row)
+    return torch.tensor(np.asarray(row, dtype=np.float32)).view(1, 1, *image_shape)
+
+
+def _feature_maps(network, convolution, image):
+    """What the convolution makes of an image in its network."""
+    seen = []
+    hook = convolution.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    network.eval()
+    try:
+        with torch.no_grad():
+            network(image)
+            if not seen:  # a network that merges it with the next layer, as "torch7" does
+                convolution(getattr(network, "pad", nn.Identity())(image))
+    finally:
+        hook.remove()
+    return seen[0][0].numpy(force=True).copy()

@@ -1,0 +1,81 @@
+"""The sheet of deformed images."""
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from sklearn.pipeline import make_pipeline
+
+from sklearn_usps import ConvNetClassifier, DeformationDisplay, ImageNormalizer, RandomDeformer
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture
+def images():
+    yield np.random.default_rng(0).random((7, 64), dtype=np.float32)
+    plt.close("all")
+
+
+def brighten(images, generator):
+    """A deformer that adds a number of its own to each image."""
+    return images + torch.rand(len(images), 1, 1, 1, generator=generator)
+
+
+def test_draws_each_image_and_what_becomes_of_it(images):
+    display = DeformationDisplay.from_estimator(brighten, images, n_deformations=3, random_state=0)
+    assert display.images.shape == (5, 8, 8)
+    assert display.deformed.shape == (5, 3, 8, 8)
+    np.testing.assert_array_equal(display.images.reshape(5, 64), images[:5])
+    added = display.deformed - display.images[:, None]
+    np.testing.assert_allclose(np.ptp(added, axis=(2, 3)), 0, atol=1e-6)
+    assert len(np.unique(added[:, :, 0, 0])) == 15
+    sheet = display.image_.get_array()
+    np.testing.assert_array_equal(sheet[9:17, :8], display.images[1])
+    np.testing.assert_array_equal(sheet[9:17, 19:27], display.deformed[1, 1])
+    assert display.ax_.get_title() == "Random deformations of 5 images"
+    texts = [label.get_text() for label in display.ax_.get_xticklabels()]
+    assert texts == ["as it is", "3 times deformed"]
+
+
+def test_random_state_determines_the_deformations(images):
+    first, again, other = (
+        DeformationDisplay.from_estimator(RandomDeformer(), images, random_state=seed).deformed
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
+
+
+def test_deformer_of_a_classifier(images):
+    params = {"max_images": 2, "random_state": 0}
+    alone = DeformationDisplay.from_estimator(RandomDeformer(), images, **params)
+    for model in (ConvNetClassifier(), make_pipeline(ImageNormalizer(), ConvNetClassifier())):
+        display = DeformationDisplay.from_estimator(model, images, **params)
+        np.testing.assert_array_equal(display.deformed, alone.deformed)
+    own = ConvNetClassifier(deformer=brighten)
+    assert DeformationDisplay.from_estimator(own, images, **params).deformed.max() > 1
+    with pytest.raises(ValueError, match="ConvNetClassifier has deformer=None"):
+        DeformationDisplay.from_estimator(ConvNetClassifier(deformer=None), images)
+    with pytest.raises(ValueError, match="estimator must be a deformer or a classifier with"):
+        DeformationDisplay.from_estimator(ImageNormalizer(), images)
+
+
+def test_image_shape_axes_and_frame(images):
+    _, ax = plt.subplots()
+    display = DeformationDisplay.from_estimator(
+        brighten, images, n_deformations=2, max_images=3, image_shape=(4, 16), ax=ax
+    )
+    assert display.ax_ is ax
+    assert display.figure_ is ax.figure
+    assert display.deformed.shape == (3, 2, 4, 16)
+    frame = display.frame()
+    assert frame.shape == (9, 66)
+    assert frame["deformation"].tolist() == [0, 1, 2] * 3
+    last = frame[(frame["image"] == 2) & (frame["deformation"] == 1)]
+    assert last["pixel_3_15"].item() == display.deformed[2, 0, 3, 15]
+    one = DeformationDisplay.from_estimator(brighten, images[:1].reshape(1, 8, 8))
+    assert one.ax_.get_title() == "Random deformations of 1 image"
+    with pytest.raises(ValueError, match="The 'n_deformations' parameter"):
+        DeformationDisplay.from_estimator(brighten, images, n_deformations=0)
