@@ -33,9 +33,7 @@ classifier = ConvNetClassifier(
     random_state=0,
 )
 classifier.fit(X, y)
-print(
-    f"Stopped after {classifier.n_iter_} epochs of at most 60; the best was {classifier.best_epoch_}"
-)
+print(f"Stopped after {classifier.n_iter_} epochs; the best was {classifier.best_epoch_}")
 
 # %%
 # The curves

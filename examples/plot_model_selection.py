@@ -48,11 +48,14 @@ for column, (method, style) in enumerate([("global", "o-"), ("contrast", "s--")]
     ax.plot([0.002, 0.006, 0.02, 0.06], errors[:, column], style, color=color, label=method)
 ax.set(
     xscale="log",
+    xticks=[0.002, 0.006, 0.02, 0.06],
+    xticklabels=[0.002, 0.006, 0.02, 0.06],
     xlabel="lr",
     ylabel="Validation error (%)",
     ylim=(0, None),
     title=f"{len(few):,} images, 5 epochs, {len(valid):,} to validate, seed 0",
 )
+ax.minorticks_off()
 ax.legend(title="ImageNormalizer")
 
 # %%

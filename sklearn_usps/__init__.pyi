@@ -7,7 +7,13 @@ from .inspection import (
     TrainingCurveDisplay,
 )
 from .model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
-from .neural_network import ConvNetClassifier, JointConvNetClassifier, load_model, save_model
+from .neural_network import (
+    ConvNetClassifier,
+    JointConvNetClassifier,
+    export_onnx,
+    load_model,
+    save_model,
+)
 from .preprocessing import ImageNormalizer, RandomDeformer, prepare_image
 
 __version__: str
@@ -24,6 +30,7 @@ __all__ = [
     "StackedRandomizedSearchCV",
     "TrainingCurveDisplay",
     "datasets",
+    "export_onnx",
     "fetch_alphadigits",
     "fetch_usps",
     "inspection",

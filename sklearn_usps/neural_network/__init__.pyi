@@ -1,5 +1,6 @@
 from ._classifier import ConvNetClassifier
 from ._io import load_model, save_model
 from ._joint import JointConvNetClassifier
+from ._onnx import export_onnx
 
-__all__ = ["ConvNetClassifier", "JointConvNetClassifier", "load_model", "save_model"]
+__all__ = ["ConvNetClassifier", "JointConvNetClassifier", "export_onnx", "load_model", "save_model"]

@@ -92,9 +92,9 @@ class Torch7(nn.Module):
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """The subsampled planes after the hyperbolic tangent: (n, n_features), in (-1, 1)."""
         filters, sums = self.convolution, self.subsampling
-        # Sums over 2 × 2 of the kernel, zero around it: the sum of the four shifted kernels.
-        kernel = functional.avg_pool2d(filters.weight, 2, 1, padding=1, divisor_override=1)
-        kernel = kernel * sums.weight[:, None, None, None]
+        # Means over 2 × 2 of the kernel, zero around it: a quarter of the four shifted kernels.
+        kernel = functional.avg_pool2d(filters.weight, 2, 1, padding=1)
+        kernel = kernel * (4 * sums.weight[:, None, None, None])
         bias = torch.addcmul(sums.bias, sums.weight, filters.bias, value=4)
         return functional.conv2d(self.pad(images), kernel, bias, stride=2).tanh().flatten(1)
 

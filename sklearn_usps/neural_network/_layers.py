@@ -66,8 +66,8 @@ class Subsampling(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_planes))
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
-        sums = functional.avg_pool2d(planes, 2, divisor_override=1)
-        return sums * self.weight[:, None, None] + self.bias[:, None, None]
+        means = functional.avg_pool2d(planes, 2)
+        return means * (4 * self.weight[:, None, None]) + self.bias[:, None, None]
 
 
 class PartialConvolution(nn.Module):
