@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import skops.io
+from sklearn.base import BaseEstimator
 
 from .._files import write_atomically
 
@@ -26,6 +27,9 @@ _TRUSTED = [
     "sklearn_usps.preprocessing._normalizer.ImageNormalizer",
 ]
 _LIBRARIES = ("sklearn-usps", "scikit-learn", "numpy", "torch", "skops")
+#: What archives may unpack to: this many bytes, or if that is more, so many times their size.
+#: Weights are stored as they are.
+_SMALL, _MAX_RATIO = 2**26, 10
 #: The member of the archive that says which versions it was written with.
 _VERSIONS = "versions.json"
 
@@ -40,7 +44,7 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
     ----------
     model : estimator
         A classifier, a transformer or a :class:`~sklearn.pipeline.Pipeline` of them, fitted or
-        not.
+        not. Of a fitted search its `best_estimator_` is saved.
 
     path : str or path-like
         The file to write; by convention its name ends in ".skops".
@@ -64,7 +68,7 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
     ...     load_model(Path(folder, "model.skops"))
     ConvNetClassifier(lr=0.001)
     """
-    buffer = io.BytesIO(skops.io.dumps(model))
+    buffer = io.BytesIO(skops.io.dumps(getattr(model, "best_estimator_", model)))
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(_VERSIONS, json.dumps(_versions()))
     write_atomically(path, buffer.getvalue())
@@ -93,7 +97,8 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, is no saved model, or holds types that are not trusted.
+        If the file is damaged, is no saved estimator, unpacks to far more than its size, or holds
+        types that are not trusted.
 
     Warns
     -----
@@ -119,6 +124,8 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
             f"{path} holds types that are not trusted: {', '.join(sorted(unknown))}. If you know "
             f"them and where the file is from, call load_model(path, trusted={sorted(unknown)})."
         )
+    if not isinstance(model, BaseEstimator):
+        raise ValueError(f"{path} holds no estimator, but an object of {type(model)}.")
     if differences:
         warnings.warn(f"{path} was written with {differences}.", stacklevel=2)
     return model
@@ -128,6 +135,9 @@ def _read_versions(path: Path, content: bytes) -> dict[str, str]:
     """The versions that a file was written with; an error if it is no whole archive."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > max(_SMALL, _MAX_RATIO * len(content)):
+                raise zipfile.BadZipFile(f"it unpacks to {size:,} bytes")
             if damaged := archive.testzip():
                 raise zipfile.BadZipFile(f"bad checksum of {damaged}")
             return dict(json.loads(archive.read(_VERSIONS)))

@@ -19,6 +19,7 @@ from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
+from . import _fork  # noqa: F401 (registers itself)
 from ._batches import Batches, Block, batch_slices, split_block
 
 #: How many images to look at at once where no gradient is needed.
