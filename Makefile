@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # As many test processes as cores, each with one torch thread; code blocks of a page stay together.
 TEST_OPTIONS ?= -n auto --dist loadfile
 
-.PHONY: demo test lint types docs bench format clean
+.PHONY: demo test lint types docs docs-check bench format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m sklearn_usps train
@@ -24,9 +24,13 @@ types: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-# About twenty minutes, on a machine that does nothing else.
+# Opens the pages in chromium, checks the links, leaves screenshots.
+docs-check: docs
+	$(BIN)/python docs/check_pages.py
+
+# About three quarters of an hour, on a machine that does nothing else.
 bench: $(VENV)/.bench
-	for part in overhead time_to_error predict scaling n_jobs search accuracy; do \
+	for part in overhead time_to_error predict scaling n_jobs search accuracy joint; do \
 	    $(BIN)/python benchmarks/bench_$$part.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/report.py

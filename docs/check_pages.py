@@ -1,0 +1,147 @@
+"""Open the built docs in a real browser, wide and narrow, and check every internal link.
+
+Run: make docs-check. Needs chromium and its driver, selenium and LinkChecker. Screenshots go to
+docs/_build/screenshots.
+"""
+
+import functools
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+PAGES = Path(__file__).parent / "_build" / "html"
+SCREENSHOTS = PAGES.parent / "screenshots"
+WIDTHS = (1280, 400)
+OPENED = {
+    "front": "index.html",
+    "gallery": "auto_examples/index.html",
+    "example": "auto_examples/plot_joint.html",
+    "guide": "guide/training.html",
+    "figures": "figures.html",
+    "api": "generated/sklearn_usps.ConvNetClassifier.html",
+    "search": "search.html?q=ImageNormalizer",
+}
+#: What a found page must be named by.
+FOUND = "sklearn_usps.ImageNormalizer"
+BROKEN = "return [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
+WIDEST = "return document.documentElement.scrollWidth"
+RESULTS = "return document.querySelectorAll('#search-results li').length"
+
+
+def main() -> int:
+    problems = missing()
+    if not problems:
+        with Server() as address:
+            problems = [*look(address), *check_links(address)]
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    return bool(problems)
+
+
+def missing() -> list[str]:
+    """What is not there, and how to get it."""
+    found = {
+        "the built pages: make docs": (PAGES / "index.html").exists(),
+        "chromium: apt-get install chromium": shutil.which("chromium"),
+        "chromedriver: apt-get install chromium-driver": shutil.which("chromedriver"),
+        'linkchecker: pip install "sklearn-usps[docs]"': linkchecker(),
+    }
+    try:
+        import selenium  # noqa: F401
+    except ImportError:
+        found['selenium: pip install "sklearn-usps[docs]"'] = None
+    return [f"Missing: {what}" for what, there in found.items() if not there]
+
+
+def linkchecker() -> str | None:
+    return shutil.which("linkchecker", path=str(Path(sys.executable).parent))
+
+
+class Server:
+    """The pages on a free port of this machine."""
+
+    def __enter__(self) -> str:
+        handler = functools.partial(QuietHandler, directory=PAGES)
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self.server.server_port}/"
+
+    def __exit__(self, *error):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+def look(address: str) -> list[str]:
+    """Open the pages at each width; return what is wrong with them."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(shutil.which("chromedriver")))
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    try:
+        return [
+            f"{name} at {width} pixels: {problem}"
+            for width in WIDTHS
+            for name, page in OPENED.items()
+            for problem in look_at(driver, address + page, name, width)
+        ]
+    finally:
+        driver.quit()
+
+
+def look_at(driver, url: str, name: str, width: int) -> list[str]:
+    # The emulated screen is as narrow as a telephone's, which a window can't be.
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    driver.get(url)
+    problems = []
+    if name == "search":
+        problems += look_for_results(driver)
+    height = min(driver.execute_script("return document.documentElement.scrollHeight"), 12_000)
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**screen, "height": height})
+    driver.save_screenshot(SCREENSHOTS / f"{name}-{width}.png")
+    problems += [
+        entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"
+    ]
+    problems += [f"the picture {source} is broken" for source in driver.execute_script(BROKEN)]
+    if (widest := driver.execute_script(WIDEST)) > width:
+        problems.append(f"it is {widest} pixels wide")
+    print(f"{name:8} {width:5}  {'; '.join(problems) or 'good'}", flush=True)
+    return problems
+
+
+def look_for_results(driver) -> list[str]:
+    from selenium.common.exceptions import TimeoutException
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    try:
+        WebDriverWait(driver, 20).until(lambda d: d.execute_script(RESULTS) > 0)
+        WebDriverWait(driver, 20).until(lambda d: FOUND in d.page_source)
+    except TimeoutException:
+        return [f"{FOUND} is not among the results"]
+    return []
+
+
+def check_links(address: str) -> list[str]:
+    """All links within the pages, with their anchors, by LinkChecker."""
+    command = [linkchecker(), "--no-robots", "--no-warnings", "--threads=4", address]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    print(result.stdout.strip().splitlines()[-2] if result.stdout else result.stderr, flush=True)
+    return [] if result.returncode == 0 else [result.stdout + result.stderr]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
