@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 
-import numpy as np
-
+from .._arrays import as_numbers
 from .._sizes import check_two_sizes
 
 
@@ -14,10 +13,9 @@ def flatten_images(X):
     """Turn images (n_samples, height, width) into rows of pixels.
 
     Returns X as (n_samples, height * width) and (height, width); anything that has no three
-    dimensions comes back as it is, with None for the shape.
+    dimensions comes back as numbers in their shape, with None for the shape of the images.
     """
-    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
-        X = np.asarray(X)
+    X = as_numbers(X, "X")
     if getattr(X, "ndim", None) != 3:
         return X, None
     n_samples, height, width = X.shape
