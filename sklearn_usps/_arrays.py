@@ -98,7 +98,7 @@ def _check_order(labels: np.ndarray, name: str) -> None:
         return
     try:
         np.unique(labels)
-    except TypeError as error:
+    except Exception as error:  # objects compare as they like
         raise TypeError(
             f"`{name}` must have labels that can be sorted, strings or numbers: {error}"
         ) from error

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.history import History
 
+from .._arrays import check_labels
 from ._assembly import assemble_net, single_epoch, whole_fit
 from ._base import BaseConvNet
 from ._classifier import ConvNetClassifier
@@ -410,6 +411,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
             classes = classes if isinstance(classes, dict) else {ONLY_TASK: classes}
+            check_labels(list(classes), "classes")
             classes = {task: check_classes(labels) for task, labels in classes.items()}
             labels = TaskLabels.of_dict(classes)
             if previous is not None and not labels.same_as(self._labels()):

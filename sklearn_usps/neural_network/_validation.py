@@ -8,10 +8,10 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_n_features, _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .._arrays import as_numbers, check_labels
-from ..preprocessing._image_shape import flatten_images, resolve_image_shape
+from ..preprocessing._image_shape import check_width, flatten_images, resolve_image_shape
 
 #: The most pixels of an image, 1024 × 1024: where there are more, X is likely something else, and
 #: the layers would take all memory.
@@ -22,7 +22,9 @@ def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray,
     """Check X and y, and set `image_shape_`, or if not `reset` check that X has it."""
     X, given_shape = flatten_images(X)
     y = check_labels(y, "y")
-    _check_before_reading(classifier, X, y, reset=reset)
+    _check_sizes(classifier, X, y)
+    if not reset:
+        check_width(classifier, X)
     X, y = validate_data(classifier, X, y, reset=reset)
     check_classification_targets(y)
     low, high = _value_range(X)
@@ -39,7 +41,7 @@ def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray,
 def check_images(classifier, X) -> np.ndarray:
     """Check images for a fitted classifier; warn where their values are far from those of fit."""
     X, given_shape = flatten_images(X)
-    _check_before_reading(classifier, X, reset=False)
+    check_width(classifier, X)
     X = validate_data(classifier, X, reset=False)
     _check_shape(classifier, given_shape)
     low, high = _value_range(X)
@@ -55,18 +57,16 @@ def check_images(classifier, X) -> np.ndarray:
     return X
 
 
-def _check_before_reading(classifier, X, y=None, *, reset: bool) -> None:
-    """Check the shape of X, before any of its values, which may be very many, are looked at."""
+def _check_sizes(classifier, X, y) -> None:
+    """Check the sizes of X and y, before any of their values, which may be very many, are read."""
     if not isinstance(X, np.ndarray) or X.ndim != 2:
         return  # scikit-learn's to check
-    if not reset:
-        _check_n_features(classifier, X, reset=False)
-    elif X.shape[1] > MAX_PIXELS:
+    if X.shape[1] > MAX_PIXELS:
         raise ValueError(
             f"X has images of {X.shape[1]} pixels, but {type(classifier).__name__} is for images "
             f"of at most {MAX_PIXELS}. Make them smaller; or is X to be transposed?"
         )
-    if y is not None and len(np.shape(y)):
+    if np.ndim(y):
         check_consistent_length(X, y)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import warnings
 
+import numpy as np
+from sklearn.utils.validation import _check_n_features
+
 from .._arrays import as_numbers
 from .._sizes import check_two_sizes
 
@@ -20,6 +23,15 @@ def flatten_images(X):
         return X, None
     n_samples, height, width = X.shape
     return X.reshape(n_samples, height * width), (height, width)
+
+
+def check_width(estimator, X) -> None:
+    """Check the number of pixels of an image for a fitted estimator, before X is read.
+
+    scikit-learn looks at all values first, which in a view may be more than any memory has.
+    """
+    if isinstance(X, np.ndarray) and X.ndim == 2:
+        _check_n_features(estimator, X, reset=False)
 
 
 def resolve_image_shape(image_shape, given_shape, n_features: int) -> tuple[int, int]:

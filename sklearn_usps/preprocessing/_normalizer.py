@@ -14,7 +14,7 @@ from sklearn.utils.extmath import _incremental_mean_and_var
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_n_features, check_is_fitted, validate_data
 
-from ._image_shape import flatten_images, resolve_image_shape
+from ._image_shape import check_width, flatten_images, resolve_image_shape
 
 # 8-bit images stay as they are until they are used; what is none of these becomes the first.
 _DTYPES = (np.float64, np.float32, np.uint8)
@@ -187,6 +187,8 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         first_call = not hasattr(self, "n_samples_seen_")
         X, given_shape = flatten_images(X)
+        if not first_call:
+            check_width(self, X)
         X = validate_data(self, X, dtype=_DTYPES, reset=first_call)
         _check_range(X)
         n_samples, n_features = X.shape
@@ -234,6 +236,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X, given_shape = flatten_images(X)
+        check_width(self, X)
         X = validate_data(self, X, dtype=_DTYPES, reset=False)
         _check_range(X)
         X_tr = np.empty(X.shape, dtype=np.float32 if X.dtype == np.uint8 else X.dtype)
@@ -272,6 +275,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X, _ = flatten_images(X)
+        check_width(self, X)
         X = check_array(X, dtype=_DTYPES[:2], input_name="X")
         _check_n_features(self, X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -1,0 +1,23 @@
+"""How many examples the tests of hostile input draw, and what may come out of a call.
+
+SKLEARN_USPS_FUZZ_FACTOR multiplies the number of examples, and of the faults in tests/faults. At 1,
+the ordinary run, the examples are the same each time; a longer run draws new ones.
+"""
+
+import os
+
+from hypothesis import HealthCheck, Verbosity, settings
+
+FACTOR = int(os.environ.get("SKLEARN_USPS_FUZZ_FACTOR") or 1)
+
+settings.register_profile(
+    "hostile",
+    max_examples=100 * FACTOR,
+    derandomize=FACTOR == 1,
+    deadline=None,  # no test asserts a time
+    print_blob=True,
+    verbosity=Verbosity.normal,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    **({"database": None} if FACTOR == 1 else {}),
+)
+settings.load_profile("hostile")
