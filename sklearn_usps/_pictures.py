@@ -59,10 +59,10 @@ def _open_file(file: IO[bytes]) -> Image.Image:
         raise OSError(f"{name} is damaged or truncated: {error}") from error
 
 
-def check_number_of_pixels(picture: Image.Image) -> None:
-    """Refuse a picture opened elsewhere, but not yet decoded, as :func:`open_picture` does."""
+def check_number_of_pixels(height: int, width: int) -> None:
+    """Refuse a picture opened elsewhere, or an array, by its size as :func:`open_picture` does."""
     limit = Image.MAX_IMAGE_PIXELS
-    if limit is not None and picture.width * picture.height > limit:
+    if limit is not None and height * width > limit:
         raise ValueError(_too_large("The picture"))
 
 

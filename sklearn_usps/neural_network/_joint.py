@@ -413,6 +413,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             classes = classes if isinstance(classes, dict) else {ONLY_TASK: classes}
             check_labels(list(classes), "classes")
             classes = {task: check_classes(labels) for task, labels in classes.items()}
+            check_labels([label for labels in classes.values() for label in labels], "classes")
             labels = TaskLabels.of_dict(classes)
             if previous is not None and not labels.same_as(self._labels()):
                 raise ValueError(

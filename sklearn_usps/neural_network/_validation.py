@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .._arrays import as_numbers, check_labels
@@ -143,13 +143,12 @@ def accuracy(y, predicted: np.ndarray, sample_weight) -> float:
 
 
 def check_classes(classes):
-    """Check the labels that partial_fit is told to expect, one-dimensional where there are any."""
-    if classes is None:
-        return None
+    """Check the labels that partial_fit is told to expect."""
     classes = check_labels(classes, "classes")
     if np.ndim(classes) != 1:
         raise ValueError(
             "`classes` must be the labels of all calls, an array-like of shape (n_classes,). Got "
             f"{classes!r} instead."
         )
+    unique_labels(classes)  # they are of a type for classes
     return classes

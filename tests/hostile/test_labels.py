@@ -150,6 +150,7 @@ def test_no_label_is_too_strange(fitted, fitted_joint, y):
         outcome(fitted_joint.score, X, y, task=TASK)
 
 
+@example(classes=None)
 @given(classes=junk_labels)
 def test_no_classes_are_too_strange(fitted, classes):
     outcome(classifier().partial_fit, X, Y, classes=classes)
@@ -178,6 +179,7 @@ def test_no_task_is_too_strange(fitted_joint, task):
 
 
 @example(classes={0: [0, 1], "": [0, 1]})
+@example(classes={0: [0, 1], 1: ["a", "b"]})
 @example(classes={})
 @given(classes=st.dictionaries(st.one_of(st.integers(0, 1), st.text(max_size=1)), junk_labels))
 def test_no_classes_by_task_are_too_strange(classes):
