@@ -4,11 +4,8 @@ SKLEARN_USPS_FUZZ_FACTOR multiplies the number of examples, and of the faults in
 the ordinary run, the examples are the same each time; a longer run draws new ones.
 """
 
-import os
-
-from hypothesis import HealthCheck, Verbosity, settings
-
-FACTOR = int(os.environ.get("SKLEARN_USPS_FUZZ_FACTOR") or 1)
+from factor import FACTOR
+from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "hostile",
@@ -16,8 +13,6 @@ settings.register_profile(
     derandomize=FACTOR == 1,
     deadline=None,  # no test asserts a time
     print_blob=True,
-    verbosity=Verbosity.normal,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    **({"database": None} if FACTOR == 1 else {}),
 )
 settings.load_profile("hostile")
