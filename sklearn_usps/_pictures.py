@@ -72,8 +72,8 @@ def check_number_of_pixels(height: int, width: int) -> None:
 
 def _too_large(name: str) -> str:
     return (
-        f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}, of which "
-        "a WEBP may have half. Raise this limit if you trust the picture."
+        f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}, of "
+        "which a WEBP may have half. Raise this limit if you trust the picture."
     )
 
 

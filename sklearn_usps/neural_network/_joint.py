@@ -25,6 +25,7 @@ from ._samples import Split, make_split
 from ._tasks import (
     ONLY_TASK,
     TaskLabels,
+    check_one_type,
     check_tasks,
     check_two_classes,
     take_column,
@@ -413,7 +414,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             classes = classes if isinstance(classes, dict) else {ONLY_TASK: classes}
             check_labels(list(classes), "classes")
             classes = {task: check_classes(labels) for task, labels in classes.items()}
-            check_labels([label for labels in classes.values() for label in labels], "classes")
+            check_one_type(classes)
             labels = TaskLabels.of_dict(classes)
             if previous is not None and not labels.same_as(self._labels()):
                 raise ValueError(

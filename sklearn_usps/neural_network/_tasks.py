@@ -68,6 +68,17 @@ def _is_missing(value) -> bool:
     return value is None or is_scalar_nan(value) or is_pandas_na(value)
 
 
+def check_one_type(classes: dict) -> None:
+    """Raise a TypeError where the labels of tasks can't be sorted together."""
+    arrays = [np.asarray(labels) for labels in classes.values()]
+    types = {"string" if labels.dtype.kind in "OU" else labels.dtype.kind for labels in arrays}
+    if len(types) > 1 and not types <= set("biuf"):
+        raise TypeError(
+            "`classes` must have labels of one type, for all tasks. Got the dtypes "
+            f"{', '.join(str(labels.dtype) for labels in arrays)}."
+        )
+
+
 def check_two_classes(codes: np.ndarray, task_codes: np.ndarray, tasks: np.ndarray) -> None:
     """Raise a ValueError for a task whose samples that train are not of two classes."""
     for code, task in enumerate(tasks.tolist()):
