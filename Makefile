@@ -6,13 +6,19 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 # As many test processes as cores, each with one torch thread; code blocks of a page stay together.
 TEST_OPTIONS ?= -n auto --dist loadfile
 
-.PHONY: demo test lint types docs docs-check bench format clean
+.PHONY: demo test fuzz lint types docs docs-check bench format clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m sklearn_usps train
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_OPTIONS)
+
+# Hostile input and faults at length, about half an hour: twenty times the examples of `make test`,
+# new ones each time.
+fuzz: $(VENV)/.dev
+	OMP_NUM_THREADS=1 SKLEARN_USPS_FUZZ_FACTOR=20 $(BIN)/python -m pytest $(TEST_OPTIONS) \
+	    --hypothesis-show-statistics tests/hostile tests/faults
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

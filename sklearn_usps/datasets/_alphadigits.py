@@ -1,6 +1,6 @@
 """The Binary Alphadigits: handwritten digits and capital letters."""
 
-import io
+import math
 import string
 from importlib import resources
 from numbers import Integral, Real
@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 
 from .._sizes import check_two_sizes
 from ._mirrors import HttpMirror
+from ._parsing import read_mat, reading
 from ._remote import RemoteFile, fetch_file
 from ._usps import cache_folder, to_pandas
 
@@ -207,16 +208,24 @@ def fetch_alphadigits(
 
 def _load(classes, fetch):
     """Return the images of some classes, (n, 20, 16) float32 in {0, 1}, and their characters."""
-    from scipy.io import loadmat
-
-    names = ["fea", "gnd"]
-    content = loadmat(io.BytesIO(fetch(ALPHADIGITS)), variable_names=names)
-    pixels, numbers = (content[name] for name in names)
-    # The classes are 1 to 36; the pixels of an image run down its columns.
-    target = np.array(list(CLASSES["all"]))[numbers.ravel().astype(int) - 1]
-    images = pixels.reshape(-1, *_SHAPE[::-1]).swapaxes(1, 2).astype(np.float32)
+    images, target = parse_alphadigits(fetch(ALPHADIGITS))
     rows = np.concatenate([np.flatnonzero(target == name) for name in classes])
     return images[rows], target[rows]
+
+
+def parse_alphadigits(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Return all images of the file, (1404, 20, 16) float32 in {0, 1}, and their characters."""
+    n_images = 39 * len(CLASSES["all"])
+    with reading(ALPHADIGITS.name):
+        shapes = {"fea": (n_images, math.prod(_SHAPE)), "gnd": (n_images, 1)}
+        pixels, numbers = read_mat(content, **shapes)
+        if not np.isin(pixels, (0, 1)).all():
+            raise ValueError("its pixels must be 0 or 1")
+        if not np.isin(numbers, np.arange(1, 37)).all():
+            raise ValueError("its classes must be from 1 to 36")
+    # The pixels of an image run down its columns.
+    images = pixels.reshape(-1, *_SHAPE[::-1]).swapaxes(1, 2).astype(np.float32)
+    return images, np.array(list(CLASSES["all"]))[numbers.ravel().astype(int) - 1]
 
 
 def _resize(image, shape):

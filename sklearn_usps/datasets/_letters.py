@@ -130,7 +130,16 @@ def _load_fonts(fonts) -> list:
         return [ImageFont.load_default(size=_SIZE)]
     if not fonts:
         raise ValueError("fonts must be None or have at least one file. Got none.")
-    return [ImageFont.truetype(os.fspath(font), size=_SIZE) for font in fonts]
+    return [_load_font(font) for font in fonts]
+
+
+def _load_font(font) -> ImageFont.FreeTypeFont:
+    if not isinstance(font, (str, os.PathLike)):
+        raise TypeError(f"fonts must be paths of files. Got {font!r} instead.")
+    try:
+        return ImageFont.truetype(os.fspath(font), size=_SIZE)
+    except Exception as error:  # FreeType's and Pillow's, which name no file
+        raise OSError(f"{font} is no font that can be read, or is damaged: {error}") from error
 
 
 def _draw(character, fonts, rotation, shear, rng) -> Image.Image:
@@ -138,14 +147,11 @@ def _draw(character, fonts, rotation, shear, rng) -> Image.Image:
     font = fonts[rng.randint(len(fonts))]
     side = 3 * _SIZE
     picture = Image.new("L", (side, side))
-    ImageDraw.Draw(picture).text(
-        (side / 2, side / 2),
-        str(character),
-        fill=255,
-        font=font,
-        anchor="mm",
-        stroke_width=rng.randint(_MAX_STROKE + 1),
-    )
+    stroke_width = rng.randint(_MAX_STROKE + 1)
+    try:
+        _draw_text(picture, str(character), font, stroke_width)
+    except Exception as error:  # of damaged fonts; they are read when they are drawn from
+        raise OSError(f"{character!r} can't be drawn from one of the fonts: {error}") from error
     angle = math.radians(rng.uniform(-rotation, rotation))
     slant = rng.uniform(-shear, shear)
     # Where a pixel comes from: turned back around the middle, then slanted back.
@@ -158,6 +164,21 @@ def _draw(character, fonts, rotation, shear, rng) -> Image.Image:
         Image.Transform.AFFINE,
         (a, b, origin[0], c, d, origin[1]),
         resample=Image.Resampling.BILINEAR,
+    )
+
+
+def _draw_text(picture, text, font, stroke_width) -> None:
+    """Draw a text into the middle of a picture."""
+    left, top, right, bottom = font.getbbox(text, anchor="mm", stroke_width=stroke_width)
+    if max(right - left, bottom - top) > 100 * _SIZE:
+        raise ValueError("its size is that of no letter")
+    ImageDraw.Draw(picture).text(
+        (picture.width / 2, picture.height / 2),
+        text,
+        fill=255,
+        font=font,
+        anchor="mm",
+        stroke_width=stroke_width,
     )
 
 

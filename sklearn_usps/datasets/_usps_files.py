@@ -1,12 +1,12 @@
 """The original files of the three versions of USPS, where they are, and how to read them."""
 
-import gzip
 import io
 
 import numpy as np
 
 from ._mirrors import HttpMirror, PackageIndexMirror
 from ._mosaic import load_mosaic
+from ._parsing import decompress_gzip, read_mat, reading
 from ._remote import RemoteFile
 
 #: Images of each digit in the versions "roweis" and "luacnn", and how many of them train.
@@ -76,9 +76,9 @@ ZIP = {
 
 def parse_roweis(content: bytes) -> np.ndarray:
     """Return the images of usps_all.mat, (10, 1100, 16, 16) float32 in [0, 1], digit 0 first."""
-    from scipy.io import loadmat
-
-    pixels = loadmat(io.BytesIO(content), variable_names=["data"])["data"]
+    with reading(ROWEIS.name):
+        (pixels,) = read_mat(content, data=(256, N_PER_DIGIT, 10))
+        _check_range(pixels, 0, 255)
     # Stored as (pixel, image, digit): the digits run 1, 2, ..., 9, 0 and the pixels of an image
     # run down its columns.
     by_digit = np.roll(pixels.transpose(2, 1, 0), 1, axis=0)
@@ -88,16 +88,29 @@ def parse_roweis(content: bytes) -> np.ndarray:
 
 def parse_luacnn(contents: list[bytes]) -> np.ndarray:
     """Return the tiles of the ten mosaics, (10, 1100, 16, 16) float32 in [0, 1]."""
-    return np.stack([load_mosaic(io.BytesIO(each), n_tiles=N_PER_DIGIT) for each in contents])
+    images = []
+    for remote, content in zip(LUACNN, contents, strict=True):
+        with reading(remote.name):
+            images.append(load_mosaic(io.BytesIO(content), n_tiles=N_PER_DIGIT))
+    return np.stack(images)
 
 
 def parse_zip(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Return the images, (n, 16, 16) float32 in [0, 1], and digits of a zip.*.gz file."""
-    lines = io.StringIO(gzip.decompress(content).decode("ascii"))
-    # Each line: the digit, then 256 pixels from -1 to 1, row by row.
-    table = np.loadtxt(lines, dtype=np.float32)
+    with reading("zip.*.gz"):
+        lines = io.StringIO(decompress_gzip(content).decode("ascii"))
+        # Each line: the digit, then 256 pixels from -1 to 1, row by row.
+        table = np.loadtxt(lines, dtype=np.float32, ndmin=2)
+        if table.shape[1] != 257 or not np.isin(table[:, 0], np.arange(10)).all():
+            raise ValueError("its lines must have a digit and 256 pixels each")
+        _check_range(table[:, 1:], -1, 1)
     images = (table[:, 1:].reshape(-1, 16, 16) + 1) / 2
     return images, table[:, 0].astype(np.int64)
+
+
+def _check_range(pixels: np.ndarray, low: int, high: int) -> None:
+    if not (pixels.min() >= low and pixels.max() <= high):  # written so that NaN fails
+        raise ValueError(f"its pixels must be from {low} to {high}")
 
 
 def _scale(pixels: np.ndarray) -> np.ndarray:

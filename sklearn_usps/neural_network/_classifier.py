@@ -31,6 +31,8 @@ from ._networks import NETWORKS
 from ._samples import make_split
 from ._schedules import SCHEDULES
 from ._validation import (
+    accuracy,
+    check_classes,
     check_images,
     check_training_images,
     check_validation_set,
@@ -477,6 +479,7 @@ class ConvNetClassifier(
             )
         previous = getattr(self, "net_", None)
         X, y = check_training_images(self, X, y, reset=previous is None)
+        classes = None if classes is None else check_classes(classes)
         _check_partial_fit_first_call(self, classes)
         weights = check_weights(sample_weight, X)
         y = encode(self.classes_, y)
@@ -534,6 +537,27 @@ class ConvNetClassifier(
         """
         check_is_fitted(self)
         return self.net_.log_proba(check_images(self, X), self.average_shifts).numpy()
+
+    def score(self, X, y, sample_weight=None):
+        """Return the share of samples whose label is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
+            The images.
+
+        y : array-like of shape (n_samples,)
+            Their true labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            What each sample counts.
+
+        Returns
+        -------
+        score : float
+            The accuracy, in [0, 1].
+        """
+        return accuracy(y, self.predict(X), sample_weight)
 
     def transform(self, X):
         """Return the last hidden layer of the network.

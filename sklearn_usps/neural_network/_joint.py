@@ -9,12 +9,12 @@ from typing import ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.history import History
 
+from .._arrays import check_labels
 from ._assembly import assemble_net, single_epoch, whole_fit
 from ._base import BaseConvNet
 from ._classifier import ConvNetClassifier
@@ -25,12 +25,19 @@ from ._samples import Split, make_split
 from ._tasks import (
     ONLY_TASK,
     TaskLabels,
-    check_one_label_type,
+    check_one_type,
     check_tasks,
     check_two_classes,
     take_column,
 )
-from ._validation import check_images, check_training_images, check_validation_set, check_weights
+from ._validation import (
+    accuracy,
+    check_classes,
+    check_images,
+    check_training_images,
+    check_validation_set,
+    check_weights,
+)
 
 
 class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
@@ -405,6 +412,9 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
             classes = classes if isinstance(classes, dict) else {ONLY_TASK: classes}
+            check_labels(list(classes), "classes")
+            classes = {task: check_classes(labels) for task, labels in classes.items()}
+            check_one_type(classes)
             labels = TaskLabels.of_dict(classes)
             if previous is not None and not labels.same_as(self._labels()):
                 raise ValueError(
@@ -510,7 +520,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         score : float
             The accuracy, in [0, 1].
         """
-        return accuracy_score(y, self.predict(X, task=task), sample_weight=sample_weight)
+        return accuracy(y, self.predict(X, task=task), sample_weight)
 
     # Data
 
@@ -534,7 +544,6 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     def _check_data(self, X, y, task, *, reset):
         X, task = self._split_off_task(X, task, reset=reset)
-        check_one_label_type(y)
         if reset:
             # Knows what the pixels must be like; each task's classifier begins as a copy of it.
             self._pixels = ConvNetClassifier()

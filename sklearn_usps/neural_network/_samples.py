@@ -89,6 +89,8 @@ def make_split(
     random_state : RandomState or None
         Draws them.
     """
+    if sample_weight is not None:
+        sample_weight = _scale(sample_weight)
     rows, weights = _weigh(classes[y], sample_weight, class_weight)
     if len(rows) == 0:
         raise ValueError(
@@ -123,7 +125,12 @@ def _weigh(
         sample_weight = sample_weight[rows]
     if class_weight is None:
         return rows, sample_weight
-    weights = compute_sample_weight(class_weight, labels[rows])
+    weights = _scale(compute_sample_weight(class_weight, labels[rows]))
     if sample_weight is not None:
         weights = weights * sample_weight
     return rows[weights > 0], weights[weights > 0]
+
+
+def _scale(weights: np.ndarray) -> np.ndarray:
+    """Divide weights by a power of two, which rounds nothing, so that no sum of them overflows."""
+    return np.ldexp(weights, -np.frexp(weights.max(initial=0))[1])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from numbers import Number
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
 from sklearn.utils._indexing import _get_column_indices
+from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.validation import _num_samples
 
+from .._arrays import as_array
 from ._validation import encode
 
 #: The name of the one task where none is named.
@@ -18,7 +21,7 @@ ONLY_TASK = "all"
 def take_column(X, column):
     """Split a column off X: what remains, and the column."""
     if not hasattr(X, "shape"):
-        X = np.asarray(X, dtype=object)
+        X = as_array(X, "X").astype(object)
     if len(X.shape) != 2:
         raise ValueError(
             f"With task_column={column!r} X must have two dimensions. Got the shape {X.shape}."
@@ -35,28 +38,44 @@ def take_column(X, column):
     return _safe_indexing(X, rest, axis=1), _safe_indexing(X, at, axis=1)
 
 
-def check_tasks(task, X, name: str = "task") -> np.ndarray:
+def check_tasks(given, X, name: str = "task") -> np.ndarray:
     """The name of the task of each sample, from an array-like, or from one name for all."""
+    is_name = isinstance(given, (str, bytes, Number, np.generic))
+    task = np.repeat(np.asarray([given]), _num_samples(X)) if is_name else as_array(given, name)
     if np.ndim(task) == 0:
-        task = np.repeat(np.asarray([task]), _num_samples(X))
+        raise TypeError(
+            f"`{name}` must be one name or an array-like of names. Got an instance of "
+            f"{type(given).__name__} instead."
+        )
+    if np.ndim(task) > 1 and np.shape(task)[1:] != (1,):
+        raise ValueError(
+            f"`{name}` must have the shape (n_samples,). Got {np.shape(task)} instead."
+        )
     task = column_or_1d(task)
     check_consistent_length(X, task)
-    if any(value is None or value != value for value in task.tolist()):
+    if any(map(_is_missing, task.tolist())):
         raise ValueError(f"`{name}` must name the task of each sample, but some are missing.")
-    if task.dtype == object and len({isinstance(value, str) for value in task}) > 1:
-        raise ValueError(f"`{name}` has strings and other values: make all of them strings.")
-    return task.astype(str) if task.dtype == object and isinstance(task[0], str) else task
+    if task.dtype.kind in "OT":
+        if len({isinstance(value, str) for value in task}) > 1:
+            raise ValueError(f"`{name}` has strings and other values: make all of them strings.")
+        task = np.array(task.tolist(), dtype=str if isinstance(task[0], str) else None)
+    if task.dtype.kind in "OV" or task.ndim != 1:
+        raise TypeError(f"`{name}` must have names that are strings or numbers. Got {task[0]!r}.")
+    return task
 
 
-def check_one_label_type(y) -> None:
-    """Raise a ValueError where some labels are strings and others are not."""
-    labels = y if isinstance(y, (list, tuple)) else np.asarray(y)
-    if isinstance(labels, np.ndarray) and (labels.dtype != object or labels.ndim == 0):
-        return
-    if len({isinstance(label, str) for label in labels}) > 1:
-        raise ValueError(
-            "y has labels of mixed types, strings and others. Make all of them strings, such as by "
-            "y = [str(label) for label in y]."
+def _is_missing(value) -> bool:
+    return value is None or is_scalar_nan(value) or is_pandas_na(value)
+
+
+def check_one_type(classes: dict) -> None:
+    """Raise a TypeError where the labels of tasks can't be sorted together."""
+    arrays = [np.asarray(labels) for labels in classes.values()]
+    types = {"string" if labels.dtype.kind in "OU" else labels.dtype.kind for labels in arrays}
+    if len(types) > 1 and not types <= set("biuf"):
+        raise TypeError(
+            "`classes` must have labels of one type, for all tasks. Got the dtypes "
+            f"{', '.join(str(labels.dtype) for labels in arrays)}."
         )
 
 

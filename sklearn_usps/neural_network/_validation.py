@@ -5,16 +5,26 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from ..preprocessing._image_shape import flatten_images, resolve_image_shape
+from .._arrays import as_numbers, check_labels
+from ..preprocessing._image_shape import check_width, flatten_images, resolve_image_shape
+
+#: The most pixels of an image, 1024 × 1024: where there are more, X is likely something else, and
+#: the layers would take all memory.
+MAX_PIXELS = 2**20
 
 
 def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
     """Check X and y, and set `image_shape_`, or if not `reset` check that X has it."""
     X, given_shape = flatten_images(X)
+    y = check_labels(y, "y")
+    _check_sizes(classifier, X, y)
+    if not reset:
+        check_width(classifier, X)
     X, y = validate_data(classifier, X, y, reset=reset)
     check_classification_targets(y)
     low, high = _value_range(X)
@@ -31,6 +41,7 @@ def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray,
 def check_images(classifier, X) -> np.ndarray:
     """Check images for a fitted classifier; warn where their values are far from those of fit."""
     X, given_shape = flatten_images(X)
+    check_width(classifier, X)
     X = validate_data(classifier, X, reset=False)
     _check_shape(classifier, given_shape)
     low, high = _value_range(X)
@@ -44,6 +55,19 @@ def check_images(classifier, X) -> np.ndarray:
             stacklevel=4,
         )
     return X
+
+
+def _check_sizes(classifier, X, y) -> None:
+    """Check the sizes of X and y, before any of their values, which may be very many, are read."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2:
+        return  # scikit-learn's to check
+    if X.shape[1] > MAX_PIXELS:
+        raise ValueError(
+            f"X has images of {X.shape[1]} pixels, but {type(classifier).__name__} is for images "
+            f"of at most {MAX_PIXELS}. Make them smaller; or is X to be transposed?"
+        )
+    if np.ndim(y):
+        check_consistent_length(X, y)
 
 
 def _value_range(X: np.ndarray) -> tuple[float, float]:
@@ -75,7 +99,7 @@ def check_validation_set(
     if X_val is None:
         raise ValueError("y_val is provided, but X_val was not provided.")
     X_val = check_images(classifier, X_val)
-    y_val = column_or_1d(y_val, warn=True)
+    y_val = column_or_1d(check_labels(y_val, "y_val"), warn=True)
     check_consistent_length(X_val, y_val)
     return X_val, encode(y_val), check_weights(sample_weight_val, X_val)
 
@@ -84,6 +108,7 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
     """Check sample weights, of which none is negative and not all are zero."""
     if sample_weight is None:
         return None
+    sample_weight = as_numbers(sample_weight, "sample_weight")
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
@@ -92,9 +117,38 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
 
 def encode(classes: np.ndarray, y: np.ndarray, name: str = "y") -> np.ndarray:
     """The index of each label in `classes`, which are sorted."""
-    if len(np.setdiff1d(y, classes)):
+    try:
+        unknown = len(np.setdiff1d(y, classes))
+    except TypeError:  # they can't be compared
+        unknown = True
+    if unknown:
         raise ValueError(
             f"`{name}` has classes not in `self.classes_`. `self.classes_` has {classes}. "
             f"'{name}' has {np.unique(y)}."
         )
     return np.searchsorted(classes, y)
+
+
+def accuracy(y, predicted: np.ndarray, sample_weight) -> float:
+    """The share of labels that were predicted, after a check of what the user gave."""
+    y = check_labels(y, "y")
+    if sample_weight is not None:
+        sample_weight = as_numbers(sample_weight, "sample_weight")
+    try:
+        return accuracy_score(y, predicted, sample_weight=sample_weight)
+    except TypeError as error:
+        raise TypeError(
+            f"y can't be compared with the labels of fit, of dtype {predicted.dtype}: {error}"
+        ) from error
+
+
+def check_classes(classes):
+    """Check the labels that partial_fit is told to expect."""
+    classes = check_labels(classes, "classes")
+    if np.ndim(classes) != 1:
+        raise ValueError(
+            "`classes` must be the labels of all calls, an array-like of shape (n_classes,). Got "
+            f"{classes!r} instead."
+        )
+    unique_labels(classes)  # they are of a type for classes
+    return classes

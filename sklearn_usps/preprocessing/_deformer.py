@@ -12,6 +12,9 @@ from sklearn.utils._param_validation import Interval
 if TYPE_CHECKING:
     import torch
 
+#: Of all parameters: float32 computes with it, and no image is as large.
+_LARGEST = 1e9
+
 
 class RandomDeformer(BaseEstimator):
     """Deform each image at random: rotate, stretch, slant, shift and bend it a little.
@@ -25,7 +28,7 @@ class RandomDeformer(BaseEstimator):
     Parameters
     ----------
     rotation : float, default=12.0
-        Largest angle in degrees, in [0, inf). Each image is turned by an angle drawn uniformly
+        Largest angle in degrees, in [0, 1e9]. Each image is turned by an angle drawn uniformly
         from [-rotation, rotation].
 
     scale : float, default=0.15
@@ -33,22 +36,22 @@ class RandomDeformer(BaseEstimator):
         multiplied by two independent factors drawn uniformly from [1 - scale, 1 + scale].
 
     shear : float, default=0.2
-        Largest slant, in [0, inf). Each row moves to the right by its height above the middle of
+        Largest slant, in [0, 1e9]. Each row moves to the right by its height above the middle of
         the image times a factor drawn uniformly from [-shear, shear].
 
     shift : float, default=1.2
-        Largest move in pixels, in [0, inf). Each image moves to the right and down by two
+        Largest move in pixels, in [0, 1e9]. Each image moves to the right and down by two
         independent distances drawn uniformly from [-shift, shift].
 
     elastic_alpha : float, default=10.0
-        Strength of the elastic deformation, in [0, inf): the factor that Simard et al. [1]_
+        Strength of the elastic deformation, in [0, 1e9]: the factor that Simard et al. [1]_
         call α. With `elastic_sigma` of one pixel or more, pixels move by distances of standard
         deviation ``elastic_alpha / (elastic_sigma * sqrt(12 * pi))`` along each axis; 0.54 pixels
         by default.
 
     elastic_sigma : float, default=3.0
         Standard deviation in pixels of the Gaussian that smooths the elastic deformation, in
-        (0, inf): small values make strokes tremble, large ones bend the image as a whole.
+        (0, 1e9]: small values make strokes tremble, large ones bend the image as a whole.
 
     Notes
     -----
@@ -87,12 +90,12 @@ class RandomDeformer(BaseEstimator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        "rotation": [Interval(Real, 0, None, closed="left")],
+        "rotation": [Interval(Real, 0, _LARGEST, closed="both")],
         "scale": [Interval(Real, 0, 1, closed="left")],
-        "shear": [Interval(Real, 0, None, closed="left")],
-        "shift": [Interval(Real, 0, None, closed="left")],
-        "elastic_alpha": [Interval(Real, 0, None, closed="left")],
-        "elastic_sigma": [Interval(Real, 0, None, closed="neither")],
+        "shear": [Interval(Real, 0, _LARGEST, closed="both")],
+        "shift": [Interval(Real, 0, _LARGEST, closed="both")],
+        "elastic_alpha": [Interval(Real, 0, _LARGEST, closed="both")],
+        "elastic_sigma": [Interval(Real, 0, _LARGEST, closed="right")],
     }
 
     def __init__(
@@ -218,6 +221,7 @@ def _gaussian_weights(size, sigma, images):
     """The weight of each number of a row of noise (rows) in each of `size` pixels (columns)."""
     import torch
 
+    sigma = max(sigma, 1e-3)  # there all weight is on one number, and divisions don't overflow
     distance = max(1.0, sigma)  # between two numbers, the first of which lies beyond the border
     beyond = math.ceil(3 * sigma / distance)
     n_numbers = math.ceil((size - 1) / distance) + 1 + 2 * beyond

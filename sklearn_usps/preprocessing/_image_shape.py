@@ -6,7 +6,9 @@ import math
 import warnings
 
 import numpy as np
+from sklearn.utils.validation import _check_n_features
 
+from .._arrays import as_numbers
 from .._sizes import check_two_sizes
 
 
@@ -14,14 +16,22 @@ def flatten_images(X):
     """Turn images (n_samples, height, width) into rows of pixels.
 
     Returns X as (n_samples, height * width) and (height, width); anything that has no three
-    dimensions comes back as it is, with None for the shape.
+    dimensions comes back as numbers in their shape, with None for the shape of the images.
     """
-    if isinstance(X, (list, tuple)) and len(X) and np.ndim(X[0]) == 2:
-        X = np.asarray(X)
+    X = as_numbers(X, "X")
     if getattr(X, "ndim", None) != 3:
         return X, None
     n_samples, height, width = X.shape
     return X.reshape(n_samples, height * width), (height, width)
+
+
+def check_width(estimator, X) -> None:
+    """Check the number of pixels of an image for a fitted estimator, before X is read.
+
+    scikit-learn looks at all values first, which in a view may be more than any memory has.
+    """
+    if isinstance(X, np.ndarray) and X.ndim == 2:
+        _check_n_features(estimator, X, reset=False)
 
 
 def resolve_image_shape(image_shape, given_shape, n_features: int) -> tuple[int, int]:

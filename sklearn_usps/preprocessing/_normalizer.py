@@ -14,7 +14,7 @@ from sklearn.utils.extmath import _incremental_mean_and_var
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_n_features, check_is_fitted, validate_data
 
-from ._image_shape import flatten_images, resolve_image_shape
+from ._image_shape import check_width, flatten_images, resolve_image_shape
 
 # 8-bit images stay as they are until they are used; what is none of these becomes the first.
 _DTYPES = (np.float64, np.float32, np.uint8)
@@ -22,6 +22,8 @@ _DTYPES = (np.float64, np.float32, np.uint8)
 _CHUNK = 2**18
 # A pixel's scale is at least this fraction of the scale over all pixels.
 _FLOOR = 0.1
+# Four such values squared and added up over 2**53 pixels are still finite in float64.
+_LARGEST = 1e145
 # One side of the 9x9 Gaussian window of local contrast normalization.
 _WINDOW = np.exp(-0.5 * (np.arange(-4, 5) / 1.591) ** 2)
 
@@ -185,7 +187,10 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         first_call = not hasattr(self, "n_samples_seen_")
         X, given_shape = flatten_images(X)
+        if not first_call:
+            check_width(self, X)
         X = validate_data(self, X, dtype=_DTYPES, reset=first_call)
+        _check_range(X)
         n_samples, n_features = X.shape
         if self.method == "contrast":
             self.image_shape_ = resolve_image_shape(self.image_shape, given_shape, n_features)
@@ -231,11 +236,15 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X, given_shape = flatten_images(X)
+        check_width(self, X)
         X = validate_data(self, X, dtype=_DTYPES, reset=False)
+        _check_range(X)
         X_tr = np.empty(X.shape, dtype=np.float32 if X.dtype == np.uint8 else X.dtype)
         if self.method in ("global", "pixel"):
-            np.subtract(X, self.mean_, out=X_tr, dtype=X_tr.dtype)
-            return np.divide(X_tr, self.scale_, out=X_tr, dtype=X_tr.dtype)
+            with np.errstate(over="ignore", invalid="ignore"):
+                np.subtract(X, self.mean_, out=X_tr, dtype=X_tr.dtype)
+                np.divide(X_tr, self.scale_, out=X_tr, dtype=X_tr.dtype)
+            return _check_result(X_tr)
 
         if self.method == "contrast":
             normalize = _normalize_contrast
@@ -266,16 +275,39 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X, _ = flatten_images(X)
-        X = check_array(X, dtype=_DTYPES[:2])
+        check_width(self, X)
+        X = check_array(X, dtype=_DTYPES[:2], input_name="X")
         _check_n_features(self, X, reset=False)
-        X_original = np.multiply(X, self.scale_, dtype=X.dtype)
-        return np.add(X_original, self.mean_, out=X_original, dtype=X.dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            X_original = np.multiply(X, self.scale_, dtype=X.dtype)
+            np.add(X_original, self.mean_, out=X_original, dtype=X.dtype)
+        return _check_result(X_original)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _check_range(X):
+    """Refuse values whose squares, which variances are made of, would be infinite."""
+    low, high = float(X.min()), float(X.max())
+    if max(-low, high) > _LARGEST:
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, but {_LARGEST:g} is the largest that can be "
+            "normalized. Scale X first, such as by X / abs(X).max()."
+        )
+
+
+def _check_result(X):
+    """Refuse a result that is infinite, where X is far from the data of fit."""
+    if not np.isfinite([X.min(), X.max()]).all():
+        raise ValueError(
+            f"X has values that are too far from those of fit: what becomes of them is too large "
+            f"for {X.dtype}. Scale X as in fit."
+        )
+    return X
 
 
 def _chunks(X):

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from functools import partial
 from typing import IO
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image, ImageOps
 from scipy import ndimage
 from sklearn.utils._param_validation import HasMethods, validate_params
 
+from .._arrays import as_array
 from .._pictures import check_number_of_pixels, check_pixels, open_picture
 from .._sizes import check_two_sizes
 
@@ -107,12 +109,12 @@ def prepare_image(
     A fitted classifier takes it as one row: ``classifier.predict(zero.reshape(1, -1))``.
     """
     height, width = check_two_sizes(image_shape, "image_shape", "(height, width)")
-    pixels = _as_array(image)
-    reduced = _reduce(_as_opaque(pixels))
+    shape, channels = _reduce(image)
+    reduced = _as_opaque(channels)
     if min(reduced.shape[:2]) < _MIN_SIDE:
         raise ValueError(
             f"The picture must have at least {_MIN_SIDE} rows and columns of pixels, of at most "
-            f"{_MAX_SIDE} on its longer side. Got the shape {pixels.shape[:2]} instead."
+            f"{_MAX_SIDE} on its longer side. Got the shape {shape} instead."
         )
     ink = _enlarge(_find_ink(reduced), _FINE * max(height, width))
     strokes = _with_usual_thickness(ink > 0.5)
@@ -121,22 +123,54 @@ def prepare_image(
     return (prepared / prepared.max()).astype(np.float32)
 
 
-def _as_array(image) -> np.ndarray:
-    """Return the picture as (height, width, n_channels), uint8 or floating in [0, 1]."""
+def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
+    """Return the picture's shape, and its pixels as means of blocks where they are very many.
+
+    The means are (height, width, n_channels) in [0, 1]; with opacity, the last of four channels,
+    the others are multiplied by it. No more than a row of blocks is held in floats at a time.
+    """
     if isinstance(image, np.ndarray):
-        return _checked(image)
+        pixels = _checked(image)
+        (height, width), cut = pixels.shape[:2], pixels.__getitem__
+    else:
+        picture = _open(image)
+        (width, height), cut = picture.size, partial(_cut, picture, _mode(picture))
+    step = -(-max(height, width) // _MAX_SIDE)
+    n_rows, n_columns = height // step, width // step
+    strips = []
+    for row in range(n_rows):
+        strip = _multiplied(cut(slice(row * step, (row + 1) * step))[:, : n_columns * step])
+        strips.append(strip.reshape(step, n_columns, step, -1).mean(axis=(0, 2)))
+    n_channels = strips[0].shape[-1] if strips else 1
+    return (height, width), np.array(strips).reshape(n_rows, n_columns, n_channels)
+
+
+def _open(image) -> Image.Image:
+    """Return the picture, turned as the camera was held."""
     if isinstance(image, Image.Image):
-        check_number_of_pixels(image)
+        check_number_of_pixels(image.height, image.width)
         picture = image
     else:
         picture = open_picture(image)
     with suppress(Exception):  # a damaged note on the orientation says nothing about the pixels
         picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # 16 bits; older releases of Pillow open them as 32
-        return _checked(np.asarray(picture) / 65535)
-    if picture.mode == "F":
-        return _checked(np.asarray(picture))
-    return np.asarray(picture.convert("RGBA" if picture.has_transparency_data else "RGB"))
+    return picture
+
+
+def _mode(picture: Image.Image) -> str | None:
+    """The mode to convert to; None: 16 bits, in older releases of Pillow 32, or floats."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return None
+    return "RGBA" if picture.has_transparency_data else "RGB"
+
+
+def _cut(picture: Image.Image, mode: str | None, rows: slice) -> np.ndarray:
+    """Some rows of a picture."""
+    strip = picture.crop((0, rows.start, picture.width, rows.stop))
+    if mode is not None:
+        return np.asarray(strip.convert(mode))
+    pixels = np.asarray(strip)
+    return _checked(pixels if picture.mode == "F" else pixels / 65535)
 
 
 def _checked(image: np.ndarray) -> np.ndarray:
@@ -146,30 +180,27 @@ def _checked(image: np.ndarray) -> np.ndarray:
             "image must have the shape (height, width) or (height, width, 1, 3 or 4), none of them "
             f"0. Got the shape {image.shape} instead."
         )
+    check_number_of_pixels(*pixels.shape[:2])
+    pixels = as_array(pixels, "image")
     check_pixels(pixels, "image")
     return pixels
+
+
+def _multiplied(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels as floats in [0, 1], colours multiplied by the opacity if there is one."""
+    floats = np.divide(pixels, 255 if pixels.dtype == np.uint8 else 1, dtype=np.float64)
+    if floats.shape[2] == 4:
+        floats[:, :, :3] *= floats[:, :, 3:]
+    return floats
 
 
 def _as_opaque(pixels: np.ndarray) -> np.ndarray:
     """Lay pixels with opacity on white, or on black where they are light themselves."""
     if pixels.shape[2] != 4:
         return pixels
-    pixels = pixels.astype(np.float32) / (255 if pixels.dtype == np.uint8 else 1)
     colours, opacity = pixels[:, :, :3], pixels[:, :, 3:]
-    is_light = (colours * opacity).sum() > 0.5 * 3 * opacity.sum()
-    return colours * opacity + (1 - opacity) * (0 if is_light else 1)
-
-
-def _reduce(pixels: np.ndarray) -> np.ndarray:
-    """Return the pixels as floats, means of blocks of them where there are very many."""
-    step = -(-max(pixels.shape[:2]) // _MAX_SIDE)
-    if step > 1:
-        height, width = (side // step for side in pixels.shape[:2])
-        blocks = pixels[: height * step, : width * step].reshape(height, step, width, step, -1)
-        means = blocks.mean(axis=(1, 3), dtype=np.float64)
-    else:
-        means = pixels.astype(np.float64)
-    return means / 255 if pixels.dtype == np.uint8 else means
+    is_light = colours.sum() > 0.5 * 3 * opacity.sum()
+    return colours + (1 - opacity) * (0 if is_light else 1)
 
 
 def _find_ink(pixels: np.ndarray) -> np.ndarray:

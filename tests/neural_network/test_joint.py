@@ -442,7 +442,7 @@ def test_tasks_that_are_wrong_or_missing(two_tasks, fitted):
         ("letters", r"`task` has \['letters'\], but fit has seen the tasks \['bars', 'sides'\]"),
         (0, r"`task` has \[0\], but fit has seen"),
         (task[:-1], "inconsistent numbers of samples"),
-        (np.stack([task, task], axis=1), "y should be a 1d array"),
+        (np.stack([task, task], axis=1), "`task` must have the shape"),
         ([None, *task[1:]], "`task` must name the task of each sample, but some are missing"),
         (pd.Series(task).mask(task == "bars"), "some are missing"),
         ([0, *task[1:].tolist()], "`task` has strings and other values"),

@@ -1,0 +1,113 @@
+"""Ctrl-C in trainings and searches, and workers that die."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from factor import FACTOR
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+
+BEGIN = """
+import json, signal, time
+import numpy as np
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn_usps import ConvNetClassifier, StackedGridSearchCV
+rng = np.random.default_rng(0)
+X, y = rng.random((400, 64), dtype=np.float32), np.arange(400) % 2
+params = dict(network="torch7", random_state=0, device="cpu")
+endless = ConvNetClassifier(max_epochs=10**6, **params)
+"""
+
+
+def wait_for(condition, what):
+    """Wait until something is so; a minute is no measure but an end."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} has not come"
+        time.sleep(0.05)
+
+
+def test_interrupted_training_keeps_its_epochs(start, tmp_path):
+    code = """
+from skorch.callbacks import Callback
+class Tell(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        if len(net.history) == 2:
+            print("two epochs", flush=True)
+endless.callbacks = [Tell()]
+try:
+    endless.fit(X, y)
+except KeyboardInterrupt:
+    n = endless.n_iter_
+    assert n >= 2 and n == len(endless.history_) == endless.history_[-1]["epoch"]
+    assert np.isfinite(endless.predict_proba(X)).all()
+    endless.set_params(max_epochs=2, callbacks=None).fit(X, y)
+    fresh = ConvNetClassifier(max_epochs=2, **params).fit(X, y)
+    np.testing.assert_array_equal(endless.predict_proba(X), fresh.predict_proba(X))
+    print("interrupted")
+"""
+    child = start(BEGIN + code, tmp_path)
+    assert child.stdout.readline() == "two epochs\n", child.communicate()[1]
+    child.send_signal(signal.SIGINT)
+    output, errors = child.communicate(timeout=60)
+    assert output == "interrupted\n", errors
+
+
+SEARCHES = [
+    ("GridSearchCV", 2),
+    ("StackedGridSearchCV", 1),
+    ("StackedGridSearchCV", 2),
+    ("GridSearchCV", 1),
+]
+
+
+@pytest.mark.parametrize(("search", "n_jobs"), SEARCHES[:2] if FACTOR == 1 else SEARCHES)
+def test_interrupted_searches_end_with_their_workers(start, tmp_path, search, n_jobs):
+    code = f"""
+search = {search}(endless, {{"lr": [0.01, 0.02]}}, cv=2, n_jobs={n_jobs})
+print("begin", flush=True)
+search.fit(X, y)
+"""
+    # A session of its own, as of a terminal, to all of which Ctrl-C goes.
+    child = start(BEGIN + code, tmp_path, start_new_session=True)
+    assert child.stdout.readline() == "begin\n", child.communicate()[1]
+    process = psutil.Process(child.pid)
+    if n_jobs > 1:
+        wait_for(lambda: len(busy(process)) >= 2, "the work of both workers")
+    else:
+        time.sleep(0.5)
+    family = [process, *process.children(recursive=True)]
+    os.killpg(child.pid, signal.SIGINT)
+    _, errors = child.communicate(timeout=60)
+    assert child.returncode != 0
+    assert "KeyboardInterrupt" in errors
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+
+
+def busy(process):
+    """The children that have worked for a while, so that they have imported all they need."""
+    return [
+        child
+        for child in process.children(recursive=True)
+        if "loky" in " ".join(child.cmdline()) and child.cpu_times().user > 3
+    ]
+
+
+def test_a_worker_that_dies_is_told_and_the_next_call_works(start, tmp_path):
+    code = """
+class Dies(ConvNetClassifier):
+    def fit(self, X, y):
+        os.kill(os.getpid(), signal.SIGKILL)
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+try:
+    cross_val_score(Dies(max_epochs=1, **params), X, y, n_jobs=2, cv=2)
+except TerminatedWorkerError as error:
+    print("told", flush=True)
+print(len(cross_val_score(ConvNetClassifier(max_epochs=1, **params), X, y, n_jobs=2, cv=2)))
+"""
+    output, errors = start(BEGIN + code, tmp_path).communicate(timeout=120)
+    assert output == "told\n2\n", errors

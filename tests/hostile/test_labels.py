@@ -1,0 +1,190 @@
+"""Labels, weights and tasks in every guise, and what is none."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from outcomes import Refused, assert_same, outcome
+from values import LAYOUTS, N_PIXELS, HasArray, extreme_numbers, junk
+
+from sklearn_usps import ConvNetClassifier, JointConvNetClassifier
+
+N_SAMPLES = 8
+X = np.random.default_rng(0).integers(0, 17, (N_SAMPLES, N_PIXELS)) / 8
+Y = np.arange(N_SAMPLES) % 2
+#: Two tasks with both labels each.
+TASK = np.arange(N_SAMPLES) // 2 % 2
+PARAMS = {"network": "torch7", "max_epochs": 1, "random_state": 0, "device": "cpu"}
+junk_labels = junk((N_SAMPLES,), (N_SAMPLES, 1))
+
+
+def classifier():
+    return ConvNetClassifier(**PARAMS, deformer=None)
+
+
+def joint():
+    return JointConvNetClassifier(**PARAMS, deformer=None)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return classifier().fit(X, Y)
+
+
+@pytest.fixture(scope="module")
+def fitted_joint():
+    return joint().fit(X, Y, task=TASK)
+
+
+def in_layout(array, layout):
+    """A layout of one column, where it is made for two dimensions."""
+    return LAYOUTS[layout](array[:, np.newaxis])[:, 0]
+
+
+_WRAPPERS = {
+    "array": lambda a: a,
+    "list": lambda a: a.tolist(),
+    "tuple": lambda a: tuple(a.tolist()),
+    "series": lambda a: pd.Series(
+        a.astype("f8" if a.dtype.char in "eg" else a.dtype.newbyteorder("="))
+    ),
+    "categories": lambda a: pd.Series(a.tolist()).astype("category"),
+    "column": lambda a: a[:, np.newaxis],
+    "has __array__": HasArray,
+}
+_ALL_WRAPPERS = tuple(sorted(_WRAPPERS))
+_LAYOUTS = sorted(LAYOUTS)
+_DTYPES = ["i1", "u1", "i4", ">i4", "i8", "u8", ">u2", "?", "f2", "f8", ">f4", "g", "U3", ">U3"]
+
+
+@st.composite
+def disguised(draw, dtypes=_DTYPES, wrappers=_ALL_WRAPPERS):
+    """Zeros and ones in some guise, and their plain values."""
+    values = np.array(draw(st.lists(st.integers(0, 1), min_size=N_SAMPLES, max_size=N_SAMPLES)))
+    array = in_layout(values.astype(draw(st.sampled_from(dtypes))), draw(st.sampled_from(_LAYOUTS)))
+    return _WRAPPERS[draw(st.sampled_from(wrappers))](array), values
+
+
+@given(labels=disguised())
+def test_labels_are_their_values(labels):
+    y, values = labels
+    got, expected = outcome(classifier().fit, X, y), outcome(classifier().fit, X, values)
+    assert isinstance(got, Refused) == isinstance(expected, Refused)
+    if not isinstance(got, Refused):
+        np.testing.assert_array_equal(got.classes_.astype(float), expected.classes_)
+        assert_same(got.predict_proba(X), expected.predict_proba(X))
+        assert got.score(X, y) == expected.score(X, values)
+
+
+@given(weights=disguised(_DTYPES[:-2], ("array", "list", "tuple", "series", "has __array__")))
+def test_weights_are_their_values(fitted, weights):
+    given, values = weights
+
+    def proba(weights):
+        return classifier().fit(X, Y, sample_weight=weights).predict_proba(X)
+
+    got, expected = outcome(proba, given), outcome(proba, values)
+    assert isinstance(got, Refused) == isinstance(expected, Refused)
+    assert_same(got, expected)
+    assert_same(
+        outcome(fitted.score, X, Y, sample_weight=given),
+        outcome(fitted.score, X, Y, sample_weight=values),
+    )
+
+
+@given(tasks=disguised())
+def test_tasks_are_their_values(fitted_joint, tasks):
+    task, values = tasks
+
+    def proba(task):
+        return joint().fit(X, Y, task=task).predict_log_proba(X, task=task).max(axis=1)
+
+    got, expected = outcome(proba, task), outcome(proba, values)
+    assert isinstance(got, Refused) == isinstance(expected, Refused)
+    assert_same(got, expected)
+
+
+weights = st.one_of(
+    st.lists(extreme_numbers, min_size=N_SAMPLES, max_size=N_SAMPLES),
+    st.lists(st.floats(0, width=64), min_size=N_SAMPLES, max_size=N_SAMPLES),
+)
+
+
+@example(weights=[1.0] * 7 + [np.nan])
+@example(weights=[1e308, 1e307] * 4)
+@example(weights=[5e-324, 1e-323] * 4)
+@given(weights=weights)
+def test_any_weights_train_or_are_refused(weights):
+    for model, options in ((classifier(), {}), (joint(), {"task": TASK})):
+        options["sample_weight"] = weights
+        got = outcome(model.fit, X, Y, **options)
+        if np.isfinite(weights).all() and 0 < max(weights) / 1e290 < min(weights):
+            assert not isinstance(got, Refused), got
+        if not isinstance(got, Refused):
+            assert np.isfinite(got.history_[0]["train_loss"])
+            del options["sample_weight"]
+            assert not np.isnan(got.predict_log_proba(X, **options)).any()
+    outcome(classifier().partial_fit, X, Y, classes=[0, 1], sample_weight=weights)
+
+
+@given(factor=st.integers(-1000, 1000))
+def test_weights_count_relative_to_each_other(factor):
+    weights = 1 + TASK
+    scaled = classifier().fit(X, Y, sample_weight=np.ldexp(weights.astype(float), factor))
+    plain = classifier().fit(X, Y, sample_weight=weights)
+    assert_same(scaled.predict_proba(X), plain.predict_proba(X))
+
+
+# Anything
+
+
+@example(y=np.array(["a", 1] * 4, object))
+@example(y=Y.astype("M8[s]"))
+@given(y=junk_labels)
+def test_no_label_is_too_strange(fitted, fitted_joint, y):
+    outcome(classifier().fit, X, y)
+    outcome(joint().fit, X, y, task=TASK)
+    outcome(classifier().fit, X, Y, X_val=X, y_val=y)
+    outcome(joint().fit, X, Y, task=TASK, X_val=X, y_val=y, task_val=TASK)
+    outcome(classifier().partial_fit, X, y, classes=[0, 1])
+    if y is not None:
+        outcome(fitted.score, X, y)
+        outcome(fitted_joint.score, X, y, task=TASK)
+
+
+@example(classes=None)
+@example(classes=np.array([], "M8[Y]"))
+@given(classes=junk_labels)
+def test_no_classes_are_too_strange(fitted, classes):
+    outcome(classifier().partial_fit, X, Y, classes=classes)
+    outcome(joint().partial_fit, X, Y, classes=classes)
+    outcome(joint().partial_fit, X, Y, task=TASK, classes={0: [0, 1], 1: classes})
+
+
+@given(weights=junk_labels)
+def test_no_weights_are_too_strange(fitted, weights):
+    outcome(classifier().fit, X, Y, sample_weight=weights)
+    outcome(classifier().partial_fit, X, Y, classes=[0, 1], sample_weight=weights)
+    outcome(joint().fit, X, Y, task=TASK, sample_weight=weights)
+    outcome(fitted.score, X, Y, sample_weight=weights)
+    outcome(classifier().fit, X, Y, X_val=X, y_val=Y, sample_weight_val=weights)
+
+
+@example(task=np.array([0, 1] * 4, object))
+@example(task={1})
+@given(task=junk_labels)
+def test_no_task_is_too_strange(fitted_joint, task):
+    outcome(joint().fit, X, Y, task=task)
+    outcome(fitted_joint.predict_proba, X, task=task)
+    outcome(fitted_joint.score, X, Y, task=task)
+    outcome(joint().partial_fit, X, Y, task=task, classes={0: [0, 1], 1: [0, 1]})
+    outcome(joint().fit, X, Y, task=TASK, X_val=X, y_val=Y, task_val=task)
+
+
+@example(classes={0: [0, 1], "": [0, 1]})
+@example(classes={0: [0, 1], 1: ["a", "b"]})
+@example(classes={})
+@given(classes=st.dictionaries(st.one_of(st.integers(0, 1), st.text(max_size=1)), junk_labels))
+def test_no_classes_by_task_are_too_strange(classes):
+    outcome(joint().partial_fit, X, Y, task=TASK, classes=classes)
