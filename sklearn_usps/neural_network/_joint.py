@@ -613,13 +613,18 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
 
     # The net and the classifiers that share its tensors
 
+    def _make_net(self, seed, previous, options):
+        if previous is None:  # remembered, as the network is: parameters may change afterwards
+            self._n_shared = 1 if self.shared == "first" else self.shared
+        return super()._make_net(seed, previous, options)
+
     def _build_network(self, generator) -> JointNetwork:
         network, params = self._network
         networks = [
             build_network(network, params, self.image_shape_, n_classes, generator)
             for n_classes in self._labels().sizes()
         ]
-        return JointNetwork(networks, 1 if self.shared == "first" else self.shared)
+        return JointNetwork(networks, self._n_shared)
 
     def _assemble(self, module, generator, **options) -> JointTrainer:
         labels = self._labels()

@@ -430,6 +430,17 @@ def test_what_comes_back_still_shares(two_tasks, fitted, way, tmp_path):
     assert loaded.classifiers_["sides"].history_ == fitted.classifiers_["sides"].history_
 
 
+def test_parameters_may_change_before_it_is_pickled(two_tasks, fitted):
+    X, _, task = two_tasks
+    changed = copy.deepcopy(fitted).set_params(
+        network="convnet", shared=3, task_weights={"bars": 2}
+    )
+    loaded = pickle.loads(pickle.dumps(changed))
+    np.testing.assert_array_equal(
+        loaded.predict_proba(X, task=task), fitted.predict_proba(X, task=task)
+    )
+
+
 # What is no task
 
 
