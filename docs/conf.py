@@ -1,9 +1,13 @@
 """Sphinx configuration."""
 
+import os
 import shutil
 from pathlib import Path
 
 import sklearn_usps
+
+# Read when torch is first imported: its threads give way to other programs, as on the command line.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 project = "sklearn-usps"
 author = "The sklearn-usps developers"
