@@ -65,13 +65,18 @@ class Server:
 
     def __enter__(self) -> str:
         handler = functools.partial(QuietHandler, directory=PAGES)
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.server = QuietServer(("127.0.0.1", 0), handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{self.server.server_port}/"
 
     def __exit__(self, *error):
         self.server.shutdown()
         self.server.server_close()
+
+
+class QuietServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Browsers break off what they no longer want."""
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):

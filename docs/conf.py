@@ -53,6 +53,9 @@ sphinx_gallery_conf = {
 
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-usps"
+html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
 html_sidebars = {"**": []}
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
