@@ -47,6 +47,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "doc_module": ("sklearn_usps",),
     "abort_on_example_error": True,
+    "capture_repr": (),
     "show_memory": False,
     "download_all_examples": False,
 }

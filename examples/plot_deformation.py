@@ -42,7 +42,7 @@ for name, deformer, style, color in [
     errors = [
         100
         * np.mean(
-            ConvNetClassifier(deformer=deformer, max_epochs=30, batch_size=32, random_state=0)
+            ConvNetClassifier(deformer=deformer, max_epochs=20, batch_size=32, random_state=0)
             .fit(X[:n], y[:n])
             .predict(X_test)
             != y_test
@@ -58,7 +58,7 @@ ax.set(
     xlabel="Training images",
     ylabel="Test error (%)",
     ylim=(0, None),
-    title="30 epochs in batches of 32, 1,000 test images, seed 0",
+    title="20 epochs in batches of 32, 1,000 test images, seed 0",
 )
 ax.minorticks_off()
 ax.legend()
