@@ -28,9 +28,9 @@ class EpochLog(Callback):
         key = "valid_error" if "valid_error" in epoch else "train_error"
         if epoch[key] == min(e[key] for e in epochs) and sys.stdout.isatty():
             parts[-1] = BOLD + parts[-1] + PLAIN
-        of_tasks = epoch.get("tasks", {})
+        of_tasks = {name: record[key] for name, record in epoch.get("tasks", {}).items() if record}
         if len(of_tasks) > 1:
-            named = (f"{name} {record[key]:.2%}" for name, record in of_tasks.items())
+            named = (f"{name} {error:.2%}" for name, error in of_tasks.items())
             parts[-1] += f" ({', '.join(named)})"
         n_left = self.n_epochs_ - epoch["epoch"]
         left = n_left * sum(e["dur"] for e in epochs) / len(epochs)

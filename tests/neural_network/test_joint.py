@@ -367,6 +367,17 @@ def test_partial_fit_of_one_task_moves_the_shared_layer_of_all(two_tasks):
         classifier.partial_fit(X, y)
 
 
+def test_verbose_prints_the_errors_of_each_task(two_tasks, capsys):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(verbose=1, **SMALL).partial_fit(X, y, LABELS, task=task)
+    errors = classifier.history_[0]["tasks"]
+    of_tasks = ", ".join(f"{name} {errors[name]['train_error']:.2%}" for name in LABELS)
+    assert f"% ({of_tasks})   " in capsys.readouterr().out
+    classifier.partial_fit(X[task == "sides"], y[task == "sides"], task="sides")
+    assert "(" not in capsys.readouterr().out
+    assert "train_error" not in classifier.classifiers_["bars"].history_[1]
+
+
 def test_partial_fit_goes_on_after_loading(two_tasks, tmp_path):
     X, y, task = two_tasks
     whole = JointConvNetClassifier(**SMALL).partial_fit(X, y, LABELS, task=task)
