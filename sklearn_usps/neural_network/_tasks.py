@@ -58,7 +58,8 @@ def check_tasks(given, X, name: str = "task") -> np.ndarray:
     if task.dtype.kind in "OT":
         if len({isinstance(value, str) for value in task}) > 1:
             raise ValueError(f"`{name}` has strings and other values: make all of them strings.")
-        task = np.array(task.tolist(), dtype=str if isinstance(task[0], str) else None)
+        names = task.tolist()
+        task = np.array(names, dtype=str) if isinstance(names[0], str) else as_array(names, name)
     if task.dtype.kind in "OV" or task.ndim != 1:
         raise TypeError(f"`{name}` must have names that are strings or numbers. Got {task[0]!r}.")
     return task

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "hostile",
-    max_examples=100 * FACTOR,
+    max_examples=60 * FACTOR,
     derandomize=FACTOR == 1,
     deadline=None,  # no test asserts a time
     print_blob=True,
