@@ -43,7 +43,7 @@ def in_layout(array, layout):
 
 
 def _series(array):
-    """As pandas takes it, which knows no half or long floats and no foreign byte orders."""
+    """A series of what pandas knows: not half or long floats, nor foreign byte orders."""
     is_odd = array.dtype.char in "eg"
     return pd.Series(array.astype("f8" if is_odd else array.dtype.newbyteorder("=")))
 
