@@ -9,7 +9,11 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support, check
 from sklearn.utils._param_validation import Interval, validate_params
 
 from ..preprocessing import RandomDeformer
-from ..preprocessing._image_shape import flatten_images, resolve_image_shape
+from ..preprocessing._image_shape import (
+    fitted_image_shape,
+    flatten_images,
+    resolve_image_shape,
+)
 from ._steps import split_model
 
 
@@ -158,7 +162,7 @@ class DeformationDisplay:
             such a classifier, or a pipeline that ends with one, whose deformer is taken.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            The images.
+            The images, pixels alone.
 
         n_deformations : int, default=8
             How often to deform each image.
@@ -167,7 +171,7 @@ class DeformationDisplay:
             How many images to show at most, from the first one.
 
         image_shape : tuple of int (height, width), default=None
-            Shape of one image. By default a square.
+            Shape of one image. By default the `image_shape_` of a fitted classifier, else a square.
 
         random_state : int, RandomState instance or None, default=None
             Determines the deformations. Pass an int for the same ones across multiple calls.
@@ -187,6 +191,8 @@ class DeformationDisplay:
         deformer = _deformer(estimator)
         X, given_shape = flatten_images(X)
         X = check_array(X)[:max_images]
+        if image_shape is None:
+            image_shape = fitted_image_shape(estimator)
         shape = resolve_image_shape(image_shape, given_shape, X.shape[1])
         images = torch.tensor(X.reshape(-1, 1, *shape), dtype=torch.float32)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)

@@ -136,7 +136,7 @@ class FilterDisplay:
             of one plane.
 
         X : array-like of shape (n_features,), (1, n_features) or (height, width), default=None
-            One image, as the estimator takes it, whose feature maps are shown.
+            One image, as the estimator takes it but pixels alone, whose feature maps are shown.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap recognized by matplotlib.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from numbers import Integral
+from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
@@ -66,6 +66,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     task_column : int or str, default=None
         The column of X that holds the task of each sample; the others are pixels. For scorers and
         :func:`~sklearn.model_selection.cross_val_predict`, which pass no `task` on to `predict`.
+        What normalizes pixels in a pipeline must pass it through, as a
+        :class:`~sklearn.compose.ColumnTransformer` can.
 
     network : {"convnet", "lecun1989", "lenet5", "torch7"} or class, default="convnet"
         The network of each task. This and all that follow are those of
@@ -573,10 +575,13 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     def _set_labels(self, labels: TaskLabels) -> None:
         self.tasks_, self._task_classes = labels
         self.classes_ = np.unique(np.concatenate(labels.classes))
-        weights, tasks = self.task_weights or {}, labels.tasks.tolist()
+
+    def _check_task_weights(self) -> None:
+        weights: dict = self.task_weights or {}
+        tasks = self.tasks_.tolist()
         if unknown := [task for task in weights if task not in tasks]:
             raise ValueError(f"task_weights has {unknown}, but the tasks are {tasks}.")
-        if not all(0 < weight < np.inf for weight in weights.values()):
+        if not all(isinstance(w, Real) and 0 < float(w) < np.inf for w in weights.values()):
             raise ValueError(f"task_weights must be positive numbers. Got {weights} instead.")
 
     def _make_split(self, codes, weights, **options) -> Split:
@@ -587,11 +592,16 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         if isinstance(self.class_weight, dict):
             names = np.concatenate(labels.classes)
         split = make_split(codes, names, weights, self.class_weight, **options)
-        if split.train_weights is None:
-            return split
+        if split.valid_rows is not None:
+            valid_codes = codes if split.valid_data is None else split.valid_data.y
+            valid_tasks = labels.decode_tasks(valid_codes[split.valid_rows])
+            if len(missing := np.delete(labels.tasks, np.unique(valid_tasks))):
+                raise ValueError(
+                    f"The validation set has no sample of the tasks {missing.tolist()}."
+                )
+            split = replace(split, valid_weights=_per_task(split.valid_weights, valid_tasks))
         tasks = labels.decode_tasks(codes[split.train_rows])
-        means = np.bincount(tasks, split.train_weights) / np.maximum(np.bincount(tasks), 1)
-        return replace(split, train_weights=split.train_weights / means[tasks])
+        return replace(split, train_weights=_per_task(split.train_weights, tasks))
 
     def _check_validation_set(self, X_val, y_val, task_val, sample_weight_val):
         if X_val is None:
@@ -601,10 +611,6 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         X_val, task_val = self._split_off_task(X_val, task_val, reset=False)
         task_val = self._complete(task_val, X_val, "task_val")
         labels = self._labels()
-        held_out = np.unique(labels.encode_tasks(task_val, "task_val"))
-        if len(held_out) < len(labels.tasks):
-            missing = np.delete(labels.tasks, held_out).tolist()
-            raise ValueError(f"X_val has no sample of the tasks {missing}.")
 
         def encode(y_val):
             return labels.encode(y_val, task_val, "y_val", "task_val")
@@ -614,6 +620,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     # The net and the classifiers that share its tensors
 
     def _make_net(self, seed, previous, options):
+        self._check_task_weights()
         if previous is None:  # remembered, as the network is: parameters may change afterwards
             self._n_shared = 1 if self.shared == "first" else self.shared
         return super()._make_net(seed, previous, options)
@@ -670,6 +677,14 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         super().__setstate__(state)
         if hasattr(self, "net_"):
             self.classifiers_ = self._make_classifiers()
+
+
+def _per_task(weights: np.ndarray | None, tasks: np.ndarray) -> np.ndarray | None:
+    """Weights of samples, those of each task with a mean of one."""
+    if weights is None:
+        return None
+    means = np.bincount(tasks, weights) / np.maximum(np.bincount(tasks), 1)
+    return weights / means[tasks]
 
 
 def _task_record(epoch: dict, task) -> dict:

@@ -125,13 +125,15 @@ def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
 
 
 def _of_task(joint: JointConvNetClassifier, task) -> ConvNetClassifier:
-    classifiers = joint.classifiers_
-    if task is None and len(classifiers) == 1:
-        return next(iter(classifiers.values()))
-    if task not in classifiers:
+    tasks = list(joint.classifiers_)
+    if task is None and len(tasks) == 1:
+        task = tasks[0]
+    if task not in tasks:
         got = "None was given" if task is None else f"Got task={task!r}"
-        raise ValueError(f"task must be one of {list(classifiers)}. {got}.")
-    return classifiers[task]
+        raise ValueError(f"task must be one of {tasks}. {got}.")
+    classifier = copy.copy(joint.classifiers_[task])
+    # As the joint classifier predicts, whose parameter may have changed since the fit.
+    return classifier.set_params(average_shifts=joint.average_shifts)
 
 
 class _Normalization(nn.Module):

@@ -40,6 +40,8 @@ def take_column(X, column):
 
 def check_tasks(given, X, name: str = "task") -> np.ndarray:
     """The name of the task of each sample, from an array-like, or from one name for all."""
+    if isinstance(given, (list, tuple)):  # of which numpy would make strings
+        _check_one_kind(given, name)
     is_name = isinstance(given, (str, bytes, Number, np.generic))
     task = np.repeat(np.asarray([given]), _num_samples(X)) if is_name else as_array(given, name)
     if np.ndim(task) == 0:
@@ -56,13 +58,17 @@ def check_tasks(given, X, name: str = "task") -> np.ndarray:
     if any(map(_is_missing, task.tolist())):
         raise ValueError(f"`{name}` must name the task of each sample, but some are missing.")
     if task.dtype.kind in "OT":
-        if len({isinstance(value, str) for value in task}) > 1:
-            raise ValueError(f"`{name}` has strings and other values: make all of them strings.")
+        _check_one_kind(task, name)
         names = task.tolist()
         task = np.array(names, dtype=str) if isinstance(names[0], str) else as_array(names, name)
-    if task.dtype.kind in "OV" or task.ndim != 1:
+    if task.dtype.kind not in "Uiufb" or task.ndim != 1:
         raise TypeError(f"`{name}` must have names that are strings or numbers. Got {task[0]!r}.")
-    return task
+    return task.astype(int) if task.dtype.kind == "b" else task
+
+
+def _check_one_kind(names, name: str) -> None:
+    if len({isinstance(value, str) for value in names if not _is_missing(value)}) > 1:
+        raise ValueError(f"`{name}` has strings and other values: make all of them strings.")
 
 
 def _is_missing(value) -> bool:

@@ -62,6 +62,12 @@ def test_deformer_of_a_classifier(images):
         DeformationDisplay.from_estimator(ImageNormalizer(), images)
 
 
+def test_image_shape_of_a_fitted_classifier(images):
+    classifier = ConvNetClassifier(network="torch7", image_shape=(4, 16), max_epochs=1)
+    classifier.fit(images, np.arange(7) % 2)
+    assert DeformationDisplay.from_estimator(classifier, images).images.shape == (5, 4, 16)
+
+
 def test_image_shape_axes_and_frame(images):
     _, ax = plt.subplots()
     display = DeformationDisplay.from_estimator(

@@ -268,6 +268,7 @@ def test_task_weights(two_tasks):
     for wrong, message in [
         ({"side": 2}, r"task_weights has \['side'\], but the tasks are \['bars', 'sides'\]"),
         ({"sides": 0}, r"task_weights must be positive numbers. Got \{'sides': 0\} instead"),
+        ({"sides": "2"}, r"task_weights must be positive numbers. Got \{'sides': '2'\} instead"),
     ]:
         with pytest.raises(ValueError, match=message):
             JointConvNetClassifier(task_weights=wrong).fit(X, y, task=task)
@@ -334,6 +335,41 @@ def test_validation_set_of_all_tasks(two_tasks):
             classifier.fit(X, y, task=task, **options)
 
 
+def test_weights_of_validation_samples_count_within_their_task(two_tasks):
+    X, y, task = two_tasks
+    histories = [
+        JointConvNetClassifier(max_epochs=2, **SMALL)
+        .fit(X, y, task=task, X_val=X, y_val=y, task_val=task, sample_weight_val=weights)
+        .history_
+        for weights in (None, np.where(task == "sides", 1000.0, 1.0))
+    ]
+    for equal, scaled in zip(*histories, strict=True):
+        for name in LABELS:
+            for key in ("valid_loss", "valid_error"):
+                assert scaled["tasks"][name][key] == pytest.approx(equal["tasks"][name][key])
+    with pytest.raises(ValueError, match=r"validation set has no sample of the tasks \['sides'\]"):
+        JointConvNetClassifier(**SMALL).fit(
+            *(X, y),
+            task=task,
+            X_val=X,
+            y_val=y,
+            task_val=task,
+            sample_weight_val=(task == "bars").astype(float),
+        )
+
+
+@pytest.mark.parametrize("names", [[False, True], [2, 3], [0.5, 1.5]])
+def test_tasks_that_are_numbers_can_be_saved(two_tasks, names, tmp_path):
+    X, y, task = two_tasks
+    named = np.where(task == "bars", *names)
+    classifier = JointConvNetClassifier(max_epochs=1, **SMALL).fit(X, y, task=named)
+    save_model(classifier, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    np.testing.assert_array_equal(
+        loaded.predict_proba(X, task=named), classifier.predict_proba(X, task=named)
+    )
+
+
 def test_warm_start_goes_on(two_tasks, fitted):
     X, y, task = two_tasks
     classifier = copy.deepcopy(fitted).set_params(warm_start=True, max_epochs=2)
@@ -365,6 +401,8 @@ def test_partial_fit_of_one_task_moves_the_shared_layer_of_all(two_tasks):
         classifier.partial_fit(X, y, {**LABELS, "sides": ["left"]}, task=task)
     with pytest.raises(ValueError, match="`task` is missing"):
         classifier.partial_fit(X, y)
+    with pytest.raises(ValueError, match=r"task_weights has \['side'\]"):
+        classifier.set_params(task_weights={"side": 2}).partial_fit(X, y, task=task)
 
 
 def test_verbose_prints_the_errors_of_each_task(two_tasks, capsys):
@@ -473,6 +511,10 @@ def test_tasks_that_are_wrong_or_missing(two_tasks, fitted):
         with pytest.raises(ValueError, match=message):
             fitted.predict(X, task=wrong)
     unfitted = JointConvNetClassifier(**SMALL)
+    with pytest.raises(ValueError, match="`task` has strings and other values"):
+        unfitted.fit(X, y, task=["a", 1] * 80)
+    with pytest.raises(TypeError, match=r"`task` must have names that are strings or numbers"):
+        unfitted.fit(X, y, task=task.astype("S"))
     for wrong, message in [
         (task[:-1], "inconsistent numbers of samples"),
         (np.where(y == "left", "left", task), "got 1 class in the task 'left'"),
