@@ -83,6 +83,6 @@ def work():
         file = tmp_path / "data.bin"
         assert not file.exists() or file.read_bytes() == content
     next_one = start(fetch_code + "print(len(fetch()))", tmp_path)
-    output, errors = next_one.communicate(timeout=60)
+    output, errors = next_one.communicate(timeout=300)
     assert output == f"{len(content)}\n", errors
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".lock") == ["data.bin"]

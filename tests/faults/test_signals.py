@@ -52,7 +52,7 @@ except KeyboardInterrupt:
     child = start(BEGIN + code, tmp_path)
     assert child.stdout.readline() == "two epochs\n", child.communicate()[1]
     child.send_signal(signal.SIGINT)
-    output, errors = child.communicate(timeout=60)
+    output, errors = child.communicate(timeout=300)
     assert output == "interrupted\n", errors
 
 
@@ -82,7 +82,7 @@ search.fit(X, y)
         time.sleep(0.5)
     family = [process, *process.children(recursive=True)]
     os.killpg(child.pid, signal.SIGINT)
-    _, errors = child.communicate(timeout=60)
+    _, errors = child.communicate(timeout=300)
     assert child.returncode != 0
     assert "KeyboardInterrupt" in errors
     _, alive = psutil.wait_procs(family, timeout=30)
@@ -110,5 +110,5 @@ except TerminatedWorkerError as error:
     print("told", flush=True)
 print(len(cross_val_score(ConvNetClassifier(max_epochs=1, **params), X, y, n_jobs=2, cv=2)))
 """
-    output, errors = start(BEGIN + code, tmp_path).communicate(timeout=120)
+    output, errors = start(BEGIN + code, tmp_path).communicate(timeout=300)
     assert output == "told\n2\n", errors
