@@ -125,7 +125,7 @@ def test_no_mistake_is_said(options):
     assert "No image is misclassified." in [text.get_text() for text in display.ax_.texts]
     assert display.images.shape == (0, 2, 2)
     assert len(display.images_) == len(display.frame()) == 0
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
 
 
 def test_given_axes_are_drawn_on():
@@ -146,7 +146,7 @@ def test_images_and_texts_do_not_overlap(labels, n_images, in_own_figure):
     display = MisclassifiedDisplay.from_predictions(
         np.eye(n_images, 256), y_true, y_pred, y_proba=np.ones(n_images), ax=ax
     )
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     # A pixel less on each side: texts are measured in whole pixels.
     parts = [
         part.get_window_extent().padded(-1) for part in [*display.images_, *display.text_.ravel()]
@@ -169,7 +169,7 @@ def test_one_scale_of_grey_for_all_images():
 def test_images_keep_their_proportions():
     display = MisclassifiedDisplay.from_predictions(np.ones((3, 20, 10)), [1] * 3, [2] * 3)
     assert display.images.shape == (3, 20, 10)
-    display.figure_.canvas.draw()
+    display.figure_.draw_without_rendering()
     box = display.images_[0].get_window_extent()
     assert box.height / box.width == pytest.approx(2, rel=0.02)
 
