@@ -22,6 +22,7 @@ class BaseConvNet(BaseEstimator):
     """
 
     classes_: np.ndarray
+    image_shape_: tuple[int, int]
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")

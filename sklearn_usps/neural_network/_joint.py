@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import ClassVar
@@ -12,32 +11,33 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
+from skorch.dataset import Dataset
 from skorch.history import History
 
-from .._arrays import check_labels
 from ._assembly import assemble_net, single_epoch, whole_fit
 from ._base import BaseConvNet
 from ._classifier import ConvNetClassifier
 from ._joint_network import JointNetwork
 from ._joint_trainer import JointTrainer, Mix
 from ._networks import build_network
-from ._samples import Split, make_split
+from ._samples import Part, Split, make_split
 from ._tasks import (
     ONLY_TASK,
     TaskLabels,
-    check_one_type,
     check_tasks,
     check_two_classes,
     take_column,
 )
 from ._validation import (
     accuracy,
-    check_classes,
     check_images,
     check_training_images,
     check_validation_set,
     check_weights,
 )
+
+#: What a fit learns from the pixels.
+_OF_PIXELS = ("n_features_in_", "feature_names_in_", "image_shape_", "_value_range")
 
 
 class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
@@ -48,7 +48,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     many. The networks are trained together: each batch has images of all tasks, and what is
     minimized is the sum of the tasks' mean losses. In an epoch the images of the largest task come
     once. Those of each other task come over and over, until they are as many as the geometric mean
-    of both numbers: beside 10,000 digits, 400 letters come five times each.
+    of both numbers: beside 10,000 digits, 400 letters come five times each. They come more often
+    where batches are small, since each has at least two images of each task.
 
     With one task it is a :class:`ConvNetClassifier`.
 
@@ -56,8 +57,9 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     ----------
     shared : "first" or int, default="first"
         How many layers are shared, from the first on: less than the network has. A layer is a
-        convolution, a subsampling with coefficients or a linear layer, with its biases. Batch
-        normalization is each task's own.
+        convolution, a subsampling with coefficients or a linear layer, with its biases; in a
+        network of your own any module with weights. They count in the order in which the network
+        makes them. Normalization layers are each task's own.
 
     task_weights : dict, default=None
         What the mean loss of each task counts in the sum, by task, positive. By default, and where
@@ -116,7 +118,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         Whether probabilities are means of five, of the image and of it moved by one pixel.
 
     class_weight : dict, "balanced" or None, default=None
-        What the samples of each class count in the training loss of their task.
+        What the samples of each class count in the training loss of their task. A dict counts for
+        a label in all tasks that have it; "balanced" tells them apart.
 
     warm_start : bool, default=False
         Whether `fit` trains the networks further that there are.
@@ -126,14 +129,15 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         `n_iter_no_change` epochs, and to go back to the weights of the epoch where it was smallest.
 
     validation_fraction : float, default=0.1
-        Share of the training samples of each class of each task that is held out.
+        About the share of the training samples of each class of each task that is held out.
 
     n_iter_no_change : int, default=10
         Number of epochs to wait for a smaller validation loss.
 
     callbacks : list of skorch callbacks, default=None
         They see labels encoded as 0 to the number of classes of all tasks less one, and a network
-        whose scores are those of all tasks' classes side by side, in the order of `tasks_`.
+        whose scores are those of all tasks' classes side by side, in the order of `tasks_`: what
+        predicts with it, as `EpochScoring` without its cache does, chooses among all of them.
 
     device : {"auto", "cpu", "cuda", "mps"}, default="auto"
         Where to compute.
@@ -384,7 +388,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             Their class labels.
 
         classes : array-like of shape (n_classes,) or dict of such, default=None
-            The labels of all calls, by task where there are several. To be given on the first call.
+            The labels of all calls, a dict by task where there are tasks. To be given on the first
+            call.
 
         sample_weight : array-like of shape (n_samples,), default=None
             What each sample counts in the loss of its task, relative to the others.
@@ -413,10 +418,13 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         if previous is None and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         if classes is not None:
-            classes = classes if isinstance(classes, dict) else {ONLY_TASK: classes}
-            check_labels(list(classes), "classes")
-            classes = {task: check_classes(labels) for task, labels in classes.items()}
-            check_one_type(classes)
+            if not isinstance(classes, dict):
+                if task is not None:
+                    raise ValueError(
+                        "`classes` must be a dict of the labels of each task, since there are "
+                        f"tasks. Got {classes!r} instead."
+                    )
+                classes = {ONLY_TASK: classes}
             labels = TaskLabels.of_dict(classes)
             if previous is not None and not labels.same_as(self._labels()):
                 raise ValueError(
@@ -496,8 +504,9 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             rows = np.flatnonzero(task_codes == code)
             if len(rows):
                 columns = np.searchsorted(self.classes_, classifier.classes_)
-                part = classifier.net_.log_proba(X[rows], self.average_shifts)
-                log_proba[np.ix_(rows, columns)] = part.numpy()
+                part = Part(Dataset(X), rows, None)  # copies no more than a batch
+                of_task = classifier.net_.log_proba(part, self.average_shifts)
+                log_proba[np.ix_(rows, columns)] = of_task.numpy()
         return log_proba
 
     def score(self, X, y, sample_weight=None, *, task=None):
@@ -547,8 +556,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     def _check_data(self, X, y, task, *, reset):
         X, task = self._split_off_task(X, task, reset=reset)
         if reset:
-            # Knows what the pixels must be like; each task's classifier begins as a copy of it.
-            self._pixels = ConvNetClassifier()
+            # Knows what the pixels alone must be like, and remembers the parameters of the fit.
+            self._pixels = JointConvNetClassifier()
         params = {name: getattr(self, name) for name in self._pixels.get_params(deep=False)}
         self._pixels.set_params(**params)
         X, y = check_training_images(self._pixels, X, y, reset=reset)
@@ -587,17 +596,17 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     def _make_split(self, codes, weights, **options) -> Split:
         """Which samples train and validate; the weights of each task have a mean of one."""
         labels = self._labels()
-        # Codes, since two tasks may have the same label, which "balanced" would count together.
-        names = np.arange(sum(labels.sizes()))
-        if isinstance(self.class_weight, dict):
-            names = np.concatenate(labels.classes)
+        # Two tasks may have the same label, which "balanced" is not to count together.
+        by_label = isinstance(self.class_weight, dict)
+        names = np.concatenate(labels.classes) if by_label else labels.names()
         split = make_split(codes, names, weights, self.class_weight, **options)
         if split.valid_rows is not None:
             valid_codes = codes if split.valid_data is None else split.valid_data.y
             valid_tasks = labels.decode_tasks(valid_codes[split.valid_rows])
             if len(missing := np.delete(labels.tasks, np.unique(valid_tasks))):
                 raise ValueError(
-                    f"The validation set has no sample of the tasks {missing.tolist()}."
+                    f"The validation set has no sample of the tasks {missing.tolist()}: give "
+                    "an X_val that has, or a larger validation_fraction."
                 )
             split = replace(split, valid_weights=_per_task(split.valid_weights, valid_tasks))
         tasks = labels.decode_tasks(codes[split.train_rows])
@@ -658,7 +667,10 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         networks = self.net_.module_.networks
         for task, classes, network in zip(*self._labels(), networks, strict=True):
             task = task.item()
-            classifier = copy.copy(self._pixels)
+            classifier = ConvNetClassifier()
+            for name in (*classifier.get_params(deep=False), *_OF_PIXELS):
+                if hasattr(self._pixels, name):
+                    setattr(classifier, name, getattr(self._pixels, name))
             classifier.classes_, classifier._network = classes, self._network
             net = assemble_net(classifier, network, self.net_.generator, device=self.net_.device)
             net.history = History(_task_record(epoch, task) for epoch in self.net_.history)

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.utils.parametrize import ParametrizationList
+
+NORMALIZATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
 
 
 class JointNetwork(nn.Module):
@@ -24,6 +27,11 @@ class JointNetwork(nn.Module):
     n_shared : int
         How many layers are shared, at least one and not all.
 
+    Raises
+    ------
+    ValueError
+        If there are no more layers than are shared, or the layers have different shapes.
+
     References
     ----------
     .. [1] R. Caruana, "Multitask Learning", Machine Learning 28:41-75, 1997.
@@ -32,14 +40,14 @@ class JointNetwork(nn.Module):
     def __init__(self, networks: Sequence[nn.Module], n_shared: int):
         super().__init__()
         first, *others = (layers(network) for network in networks)
-        if n_shared >= len(first):
+        if others and n_shared >= len(first):
             raise ValueError(
                 f"shared must be smaller than the number of layers of the network, {len(first)}, "
                 f"since the tasks have classes of their own. Got {n_shared} instead."
             )
         for other in others:
-            for ours, theirs in zip(first[:n_shared], other, strict=False):
-                _share(ours, theirs)
+            for number, (ours, theirs) in enumerate(zip(first[:n_shared], other, strict=False), 1):
+                _share(ours, theirs, number)
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -50,22 +58,37 @@ class JointNetwork(nn.Module):
 def layers(network: nn.Module) -> list[list[nn.Module]]:
     """The layers of a network: modules of weighted sums, each with what belongs to it.
 
-    A layer begins with a module that has a `weight` of two or more dimensions or tells its
-    `fan_in`; biases that come after it in modules of their own belong to it.
+    A layer begins with a module that has a parameter of two or more dimensions, or a `weight` and
+    tells its `fan_in`; biases that come after it in modules of their own belong to it.
     """
     found: list[list[nn.Module]] = []
     for module in network.modules():
-        if isinstance(module, _NormBase) or not any(True for _ in module.parameters(recurse=False)):
+        parameters = list(module.parameters(recurse=False))
+        if isinstance(module, NORMALIZATIONS) or not parameters:
             continue
         weight = getattr(module, "weight", None)
-        if isinstance(weight, nn.Parameter) and (weight.ndim >= 2 or hasattr(module, "fan_in")):
+        if hasattr(module, "fan_in"):
+            begins = weight is not None
+        elif isinstance(module, ParametrizationList):  # of the weights of the module before it
+            begins = False
+        else:
+            tensors = [*parameters, weight] if isinstance(weight, torch.Tensor) else parameters
+            begins = any(tensor.ndim >= 2 for tensor in tensors)
+        if begins:
             found.append([module])
         elif found:
             found[-1].append(module)
     return found
 
 
-def _share(ours: list[nn.Module], theirs: list[nn.Module]) -> None:
+def _share(ours: list[nn.Module], theirs: list[nn.Module], number: int) -> None:
     for our_module, their_module in zip(ours, theirs, strict=True):
         for name, parameter in our_module.named_parameters(recurse=False):
+            shapes = [tuple(tensor.shape) for tensor in (parameter, getattr(their_module, name))]
+            if shapes[0] != shapes[1]:
+                raise ValueError(
+                    f"shared: layer {number} of the network can't be the same for all tasks, since "
+                    f"its {name!r} has the shapes {shapes[0]} and {shapes[1]}. Layers count in the "
+                    "order in which the network makes them: the output layer must come last."
+                )
             setattr(their_module, name, parameter)

@@ -30,7 +30,8 @@ class Mix:
 
     batch_size : int
         Number of images of the largest task in a batch. If it is more than one, each task has at
-        least two images in a batch, since batch normalization can learn nothing from one value.
+        least two images in a batch, since batch normalization can learn nothing from one value:
+        with small batches a small task comes more often than by the mean.
 
     References
     ----------
@@ -143,6 +144,8 @@ class JointTrainer(Trainer):
         for key in (prefix + "_loss", prefix + "_error"):
             values = [record[key] for record in records.values() if key in record]
             epoch[key] = math.fsum(values) / len(values)
+        loss = prefix + "_loss"  # whether it is the best is what skorch's Checkpoint goes by
+        epoch[loss + "_best"] = all(epoch[loss] < e[loss] for e in self.history[:-1] if loss in e)
 
     def loss_and_scores(self, batch, weights):
         """The weighted sum of the mean losses of the tasks in a batch, and the scores."""

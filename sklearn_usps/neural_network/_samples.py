@@ -91,16 +91,23 @@ def make_split(
     """
     if sample_weight is not None:
         sample_weight = _scale(sample_weight)
-    rows, weights = _weigh(classes[y], sample_weight, class_weight)
+    rows, weights = _weigh(y, classes, sample_weight, class_weight)
     if len(rows) == 0:
         raise ValueError(
             "There is no sample to train on: sample_weight or class_weight is zero for all."
         )
     if valid is not None:
         X_val, y_val, weights_val = valid
-        return Split(rows, weights, *_weigh(y_val, weights_val, None), Dataset(X_val, y_val))
+        return Split(
+            rows, weights, *_weigh(y_val, classes, weights_val, None), Dataset(X_val, y_val)
+        )
     if fraction is None:
         return Split(rows, weights)
+    if (alone := np.flatnonzero(np.bincount(y[rows]) == 1)).size:
+        raise ValueError(
+            "early_stopping holds out samples of each class, but there is only one of "
+            f"{classes[alone].tolist()}. Leave them out, or give X_val."
+        )
     train, held_out = train_test_split(
         np.arange(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state
     )
@@ -113,19 +120,19 @@ def make_split(
 
 
 def _weigh(
-    labels: np.ndarray, sample_weight: np.ndarray | None, class_weight
+    y: np.ndarray, classes: np.ndarray, sample_weight: np.ndarray | None, class_weight
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """The samples that count, and the product of both weights of each of them.
 
     A sample of weight zero is left out, so that it changes nothing, as if it were not there.
     """
-    rows = np.arange(len(labels))
+    rows = np.arange(len(y))
     if sample_weight is not None:
         rows = np.flatnonzero(sample_weight)
         sample_weight = sample_weight[rows]
     if class_weight is None:
         return rows, sample_weight
-    weights = _scale(compute_sample_weight(class_weight, labels[rows]))
+    weights = _scale(compute_sample_weight(class_weight, classes[y[rows]]))
     if sample_weight is not None:
         weights = weights * sample_weight
     return rows[weights > 0], weights[weights > 0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Number
+from numbers import Number, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.validation import _num_samples
 
 from .._arrays import as_array
-from ._validation import encode
+from ._validation import check_classes, encode
 
 #: The name of the one task where none is named.
 ONLY_TASK = "all"
@@ -55,7 +55,7 @@ def check_tasks(given, X, name: str = "task") -> np.ndarray:
         )
     task = column_or_1d(task)
     check_consistent_length(X, task)
-    if any(map(_is_missing, task.tolist())):
+    if task.dtype.kind in "OTf" and any(map(_is_missing, task.tolist())):
         raise ValueError(f"`{name}` must name the task of each sample, but some are missing.")
     if task.dtype.kind in "OT":
         _check_one_kind(task, name)
@@ -75,9 +75,8 @@ def _is_missing(value) -> bool:
     return value is None or is_scalar_nan(value) or is_pandas_na(value)
 
 
-def check_one_type(classes: dict) -> None:
+def _check_one_type(arrays: list[np.ndarray]) -> None:
     """Raise a TypeError where the labels of tasks can't be sorted together."""
-    arrays = [np.asarray(labels) for labels in classes.values()]
     types = {"string" if labels.dtype.kind in "OU" else labels.dtype.kind for labels in arrays}
     if len(types) > 1 and not types <= set("biuf"):
         raise TypeError(
@@ -114,9 +113,23 @@ class TaskLabels(NamedTuple):
 
     @classmethod
     def of_dict(cls, classes: dict) -> TaskLabels:
-        """Those that a dict of tasks and labels tells."""
-        tasks = np.array(sorted(classes))
-        return cls(tasks, [np.unique(classes[task]) for task in tasks.tolist()])
+        """Those that a user's dict of tasks and labels tells."""
+        names = list(classes)
+        are_names = (
+            all(isinstance(name, str) for name in names),
+            all(isinstance(name, Real) and name == name for name in names),
+        )
+        if not names or not any(are_names):
+            raise TypeError(
+                "The keys of `classes` must be the names of the tasks, all strings or all numbers. "
+                f"Got {names} instead."
+            )
+        arrays = [np.asarray(check_classes(labels)) for labels in classes.values()]
+        if empty := [name for name, labels in zip(names, arrays, strict=True) if not len(labels)]:
+            raise ValueError(f"`classes` has no labels for the tasks {empty}.")
+        _check_one_type(arrays)
+        tasks, order = np.unique(check_tasks(names, names), return_index=True)
+        return cls(tasks, [np.unique(arrays[at]) for at in order])
 
     def same_as(self, other: TaskLabels) -> bool:
         """Whether both have the same tasks and labels."""
@@ -151,8 +164,17 @@ class TaskLabels(NamedTuple):
         for task_code, (begin, labels) in enumerate(zip(begins, self.classes, strict=False)):
             rows = task_codes == task_code
             if rows.any():
-                codes[rows] = begin + encode(labels, y[rows], name)
+                of_task = f"classifiers_[{self.tasks[task_code].item()!r}].classes_"
+                known = "classes_" if len(self.tasks) == 1 else of_task
+                codes[rows] = begin + encode(labels, y[rows], name, known)
         return codes
+
+    def names(self) -> np.ndarray:
+        """The label of each code, with its task where there are several."""
+        if len(self.tasks) == 1:
+            return self.classes[0]
+        by_task = self.as_dict().items()
+        return np.array([f"{task}: {label}" for task, labels in by_task for label in labels])
 
     def decode_tasks(self, codes: np.ndarray) -> np.ndarray:
         """The index of the task of each code."""

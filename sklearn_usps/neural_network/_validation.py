@@ -115,15 +115,17 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
     return weights
 
 
-def encode(classes: np.ndarray, y: np.ndarray, name: str = "y") -> np.ndarray:
-    """The index of each label in `classes`, which are sorted."""
+def encode(
+    classes: np.ndarray, y: np.ndarray, name: str = "y", known: str = "classes_"
+) -> np.ndarray:
+    """The index of each label in `classes`, which are sorted and known as an attribute."""
     try:
         unknown = len(np.setdiff1d(y, classes))
     except TypeError:  # they can't be compared
         unknown = True
     if unknown:
         raise ValueError(
-            f"`{name}` has classes not in `self.classes_`. `self.classes_` has {classes}. "
+            f"`{name}` has classes not in `self.{known}`. `self.{known}` has {classes}. "
             f"'{name}' has {np.unique(y)}."
         )
     return np.searchsorted(classes, y)

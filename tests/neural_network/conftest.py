@@ -17,3 +17,19 @@ def bars():
         if label != 0:
             image[2:14, at[1]] = 1.0
     return X.reshape(120, 256), y
+
+
+@pytest.fixture(scope="session")
+def two_tasks(bars):
+    """Images, labels and tasks: 120 bars in three classes, 40 bright sides in two, shuffled."""
+    X, y = bars
+    rng = np.random.default_rng(1)
+    sides = rng.random((40, 16, 16), dtype=np.float32) * 0.3
+    left = np.arange(40) % 2 == 0
+    sides[left, :, :5] = 1
+    sides[~left, :, :5] = sides[~left, :, 11:] = 1
+    X = np.concatenate([X, sides.reshape(40, 256)])
+    y = np.concatenate([np.array(["lying", "standing", "both"])[y], np.where(left, "left", "both")])
+    task = np.repeat(["bars", "sides"], [120, 40])
+    order = rng.permutation(160)
+    return X[order], y[order], task[order]

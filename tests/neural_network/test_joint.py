@@ -2,10 +2,12 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import joblib
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 import sklearn
 import torch
@@ -19,12 +21,13 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
-from torch import nn
+from skorch.callbacks import Callback, Checkpoint
 
 from sklearn_usps import (
     ConvNetClassifier,
     ImageNormalizer,
     JointConvNetClassifier,
+    StackedGridSearchCV,
     fetch_alphadigits,
     load_model,
     save_model,
@@ -34,22 +37,6 @@ from sklearn_usps.neural_network._joint_trainer import Mix
 SMALL = {"network": "torch7", "lr": 0.01, "batch_size": 32, "random_state": 0}
 #: Labels by task; both tasks have the label "both".
 LABELS = {"bars": ["both", "lying", "standing"], "sides": ["both", "left"]}
-
-
-@pytest.fixture(scope="module")
-def two_tasks(bars):
-    """Images, labels and tasks: 120 bars in three classes, 40 bright sides in two, shuffled."""
-    X, y = bars
-    rng = np.random.default_rng(1)
-    sides = rng.random((40, 16, 16), dtype=np.float32) * 0.3
-    left = np.arange(40) % 2 == 0
-    sides[left, :, :5] = 1
-    sides[~left, :, :5] = sides[~left, :, 11:] = 1
-    X = np.concatenate([X, sides.reshape(40, 256)])
-    y = np.concatenate([np.array(["lying", "standing", "both"])[y], np.where(left, "left", "both")])
-    task = np.repeat(["bars", "sides"], [120, 40])
-    order = rng.permutation(160)
-    return X[order], y[order], task[order]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +75,11 @@ def test_one_task_is_a_conv_net_classifier(bars, task, params):
     for name, value in weights(alone).items():
         np.testing.assert_array_equal(weights(joint)["networks.0." + name], value)
     np.testing.assert_array_equal(joint.predict_proba(X), alone.predict_proba(X))
+    joint.set_params(average_shifts=True)
+    alone.set_params(average_shifts=True)
+    np.testing.assert_array_equal(joint.predict_proba(X), alone.predict_proba(X))
+    uneven = np.arange(120) % 4 + 0.5
+    assert joint.score(X, y, uneven) == alone.score(X, y, uneven)
     (of_task,) = joint.classifiers_.values()
     for history in (joint.history_, of_task.history_):
         for ours, theirs in zip(history, alone.history_, strict=True):
@@ -101,52 +93,15 @@ def test_one_task_is_a_conv_net_classifier(bars, task, params):
     )
 
 
-# What is shared
-
-
-@pytest.mark.parametrize(
-    ("network", "shared", "names"),
-    [
-        ("torch7", "first", {"convolution.weight", "convolution.bias"}),
-        (
-            "torch7",
-            2,
-            {
-                *("convolution.weight", "convolution.bias"),
-                *("subsampling.weight", "subsampling.bias"),
-            },
-        ),
-        ("convnet", "first", {"convolutions.1.weight"}),
-        ("convnet", 2, {"convolutions.1.weight", "convolutions.4.weight"}),
-        ("lecun1989", "first", {"h1.1.weight", "h1.2.bias"}),
-        ("lenet5", 1, {"layers.1.weight", "layers.1.bias"}),
-    ],
-)
-def test_first_layers_are_the_same_tensors(two_tasks, network, shared, names):
-    X, y, task = two_tasks
-    classifier = JointConvNetClassifier(
-        network=network, shared=shared, max_epochs=1, lr=0.01, random_state=0
-    ).fit(X, y, task=task)
-    bars, sides = (c.net_.module_ for c in classifier.classifiers_.values())
-    of_bars, of_sides = dict(bars.named_parameters()), dict(sides.named_parameters())
-    assert {name for name in of_bars if of_bars[name] is of_sides[name]} == names
-    n_shared = sum(of_bars[name].numel() for name in names)
-    n_alone = [c.n_parameters_ for c in classifier.classifiers_.values()]
-    assert classifier.n_parameters_ == sum(n_alone) - n_shared
-    before = classifier.classifiers_["sides"].predict_proba(X)
-    with torch.no_grad():
-        of_bars[min(names)].zero_()
-    assert not np.allclose(before, classifier.classifiers_["sides"].predict_proba(X))
-    assert not np.allclose(before, classifier.predict_proba(X, task="sides")[:, [0, 1]])
-
-
-def test_not_all_layers_can_be_shared(two_tasks):
-    X, y, task = two_tasks
-    message = "shared must be smaller than the number of layers of the network, 3.* Got 3 instead"
-    with pytest.raises(ValueError, match=message):
-        JointConvNetClassifier(network="torch7", shared=3).fit(X, y, task=task)
-    with pytest.raises(ValueError, match=r"The 'shared' parameter .* must be a str among"):
-        JointConvNetClassifier(shared=0).fit(X, y, task=task)
+def test_partial_fit_of_one_task_is_that_of_a_conv_net_classifier(bars):
+    X, y = bars
+    uneven = np.arange(120) % 4 + 0.5
+    alone, joint = ConvNetClassifier(**SMALL), JointConvNetClassifier(**SMALL)
+    for classifier in (alone, joint):
+        classifier.partial_fit(X, y, [0, 1, 2], uneven)
+        classifier.partial_fit(X[:60], y[:60], sample_weight=uneven[:60])
+    for name, value in weights(alone).items():
+        np.testing.assert_array_equal(weights(joint)["networks.0." + name], value)
 
 
 # What is predicted
@@ -211,6 +166,33 @@ def test_training_error_in_history_is_that_of_the_data(two_tasks, fitted):
     }
     alone = fitted.classifiers_["bars"]
     assert errors["bars"] == pytest.approx(1 - alone.score(X[task == "bars"], y[task == "bars"]))
+    # Of the 40 sides 69 are drawn: each once, and 29 again.
+    wrong = (fitted.predict(X, task=task) != y)[task == "sides"].sum()
+    assert wrong / 69 <= errors["sides"] <= 2 * wrong / 69
+
+
+def test_a_fit_that_fails_leaves_nothing_fitted(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(max_epochs=1, **SMALL).fit(X, y, task=task)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        classifier.fit(X, y[:-1], task=task)
+    assert not hasattr(classifier, "classifiers_")
+    with pytest.raises(NotFittedError):
+        classifier.predict(X, task=task)
+
+
+def test_a_large_memory_map_is_never_copied_whole(two_tasks, fitted, tmp_path):
+    X, _, task = two_tasks
+    mapped = np.lib.format.open_memmap(tmp_path / "X.npy", "w+", np.float32, (32_000, 256))
+    mapped[:] = np.tile(X, (200, 1))
+    tracemalloc.start()
+    try:
+        predicted = fitted.predict(mapped, task=np.tile(task, 200))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < mapped.nbytes / 2
+    np.testing.assert_array_equal(predicted, np.tile(fitted.predict(X, task=task), 200))
 
 
 # How tasks are mixed
@@ -230,6 +212,13 @@ def test_small_task_comes_as_often_as_the_geometric_mean():
         (100, 20)
     ] * 100
     assert np.bincount(np.concatenate(batches)).tolist() == [1] * 10_000 + [5] * 400
+
+
+def test_each_repetition_of_a_small_task_has_an_order_of_its_own():
+    small = np.concatenate([batch[batch >= 900] for batch in epoch_of([900, 25], 100)])
+    repetitions = small[:150].reshape(6, 25)
+    assert [sorted(order) for order in repetitions.tolist()] == [[*range(900, 925)]] * 6
+    assert len(np.unique(repetitions, axis=0)) == 6
 
 
 def test_equal_tasks_come_once():
@@ -337,6 +326,14 @@ def test_validation_set_of_all_tasks(two_tasks):
 
 def test_weights_of_validation_samples_count_within_their_task(two_tasks):
     X, y, task = two_tasks
+    uneven = np.arange(160) % 5 + 0.5
+    classifier = JointConvNetClassifier(max_epochs=2, **SMALL).fit(
+        *(X, y), task=task, X_val=X, y_val=y, task_val=task, sample_weight_val=uneven
+    )
+    for name in LABELS:
+        rows = task == name
+        right = classifier.score(X[rows], y[rows], uneven[rows], task=name)
+        assert classifier.classifiers_[name].history_[-1]["valid_error"] == pytest.approx(1 - right)
     histories = [
         JointConvNetClassifier(max_epochs=2, **SMALL)
         .fit(X, y, task=task, X_val=X, y_val=y, task_val=task, sample_weight_val=weights)
@@ -358,16 +355,86 @@ def test_weights_of_validation_samples_count_within_their_task(two_tasks):
         )
 
 
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
 @pytest.mark.parametrize("names", [[False, True], [2, 3], [0.5, 1.5]])
-def test_tasks_that_are_numbers_can_be_saved(two_tasks, names, tmp_path):
+def test_tasks_that_are_numbers_can_be_saved(two_tasks, names, method, tmp_path):
     X, y, task = two_tasks
     named = np.where(task == "bars", *names)
-    classifier = JointConvNetClassifier(max_epochs=1, **SMALL).fit(X, y, task=named)
+    classes = dict(zip(names, LABELS.values(), strict=True))
+    options = {"classes": classes} if method == "partial_fit" else {}
+    classifier = JointConvNetClassifier(max_epochs=1, **SMALL)
+    getattr(classifier, method)(X, y, task=named, **options)
     save_model(classifier, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     np.testing.assert_array_equal(
         loaded.predict_proba(X, task=named), classifier.predict_proba(X, task=named)
     )
+
+
+def test_random_state_draws_the_samples_held_out(two_tasks):
+    X, y, task = two_tasks
+    held_out = []
+
+    class Keep(Callback):
+        def on_train_begin(self, net, X, y, **kwargs):
+            held_out.append(sorted(net.train_split.valid_rows))
+
+    for seed in (0, 1, 0):
+        params = {**SMALL, "random_state": seed, "callbacks": [Keep()], "max_epochs": 1}
+        JointConvNetClassifier(early_stopping=True, **params).fit(X, y, task=task)
+    assert held_out[0] == held_out[2] != held_out[1]
+    labels = [f"{task[row]} {y[row]}" for row in held_out[0]]
+    assert {label: labels.count(label) for label in labels} == {
+        "bars both": 4,
+        "bars lying": 4,
+        "bars standing": 4,
+        "sides both": 2,
+        "sides left": 2,
+    }
+
+
+def test_samples_that_are_too_few_to_hold_out(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(early_stopping=True, **SMALL)
+    first = np.flatnonzero((task == "sides") & (y == "left"))[0]
+    alone = (task == "bars") | (y == "both") | (np.arange(160) == first)
+    message = r"only one of \['sides: left'\]. Leave them out, or give X_val"
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(X[alone], y[alone], task=task[alone])
+    few = (task == "bars") | np.isin(np.arange(160), np.flatnonzero(task == "sides")[:4])
+    classifier.set_params(validation_fraction=0.05)
+    message = r"no sample of the tasks \['sides'\]: give .* or a larger validation_fraction"
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(X[few], y[few], task=task[few])
+
+
+@pytest.mark.parametrize("monitor", ["valid_loss_best", "train_loss_best"])
+def test_checkpoint_keeps_the_best_epoch(two_tasks, monitor, tmp_path):
+    X, y, task = two_tasks
+    best = Checkpoint(monitor=monitor, dirname=tmp_path, load_best=True)
+    classifier = JointConvNetClassifier(max_epochs=4, **{**SMALL, "lr": 0.1}, callbacks=[best])
+    classifier.fit(X, y, task=task, X_val=X, y_val=y, task_val=task)
+    losses = [epoch[monitor.removesuffix("_best")] for epoch in classifier.history_]
+    bests = [epoch[monitor] for epoch in classifier.net_.history]
+    assert bests == [loss < min(losses[:i], default=np.inf) for i, loss in enumerate(losses)]
+    saved = torch.load(tmp_path / "params.pt")
+    for name, value in weights(classifier).items():
+        np.testing.assert_array_equal(saved[name], value)
+
+
+def test_interruption_keeps_the_epochs_done(two_tasks):
+    class Interrupted(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(callbacks=[Interrupted()], **SMALL)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(X, y, task=task)
+    assert classifier.n_iter_ == 2
+    assert [len(c.history_) for c in classifier.classifiers_.values()] == [2, 2]
+    assert np.isfinite(classifier.predict_log_proba(X, task=task)).any(axis=1).all()
 
 
 def test_warm_start_goes_on(two_tasks, fitted):
@@ -405,6 +472,26 @@ def test_partial_fit_of_one_task_moves_the_shared_layer_of_all(two_tasks):
         classifier.set_params(task_weights={"side": 2}).partial_fit(X, y, task=task)
 
 
+def test_classes_of_partial_fit_that_are_none(two_tasks):
+    X, y, task = two_tasks
+    for classes, error, message in [
+        (sorted(set(y)), ValueError, "`classes` must be a dict of the labels of each task"),
+        ({}, TypeError, r"keys of `classes` must be the names of the tasks.* Got \[\] instead"),
+        ({None: [0, 1]}, TypeError, r"all strings or all numbers. Got \[None\] instead"),
+        ({float("nan"): [0, 1]}, TypeError, r"Got \[nan\] instead"),
+        ({b"bars": [0, 1]}, TypeError, r"Got \[b'bars'\] instead"),
+        ({("bars", 1): [0, 1]}, TypeError, r"Got \[\('bars', 1\)\] instead"),
+        ({"bars": [0, 1], 1: [0, 1]}, TypeError, r"Got \['bars', 1\] instead"),
+        ({**LABELS, "more": []}, ValueError, r"`classes` has no labels for the tasks \['more'\]"),
+        ({"bars": "both", "sides": ["left"]}, ValueError, "array-like of shape"),
+        ({**LABELS, "sides": [0, 1]}, TypeError, "`classes` must have labels of one type"),
+        ({"bars": LABELS["bars"]}, ValueError, r"`task` has \['sides'\], but fit has seen"),
+        ({**LABELS, "sides": ["left"]}, ValueError, r"not in `self.classifiers_\['sides'\].class"),
+    ]:
+        with pytest.raises(error, match=message):
+            JointConvNetClassifier(**SMALL).partial_fit(X, y, classes, task=task)
+
+
 def test_verbose_prints_the_errors_of_each_task(two_tasks, capsys):
     X, y, task = two_tasks
     classifier = JointConvNetClassifier(verbose=1, **SMALL).partial_fit(X, y, LABELS, task=task)
@@ -425,35 +512,6 @@ def test_partial_fit_goes_on_after_loading(two_tasks, tmp_path):
     loaded.partial_fit(X, y, task=task)
     for name, value in weights(whole).items():
         np.testing.assert_array_equal(weights(loaded)[name], value)
-
-
-class MarginNetwork(nn.Module):
-    """A user's network with a loss of its own, whose `margin` is known to itself alone."""
-
-    def __init__(self, image_shape, n_classes):
-        super().__init__()
-        self.hidden = nn.Linear(image_shape[0] * image_shape[1], 20)
-        self.first = self.hidden  # a second name of the same layer
-        self.output = nn.Linear(20, n_classes)
-        self.margin = 1 / n_classes
-
-    def forward(self, images):
-        return self.output(self.first(images.flatten(1)).relu())
-
-    def loss(self, scores, targets):
-        return nn.functional.multi_margin_loss(
-            scores, targets, margin=self.margin, reduction="none"
-        )
-
-
-def test_own_network(two_tasks):
-    X, y, task = two_tasks
-    classifier = JointConvNetClassifier(
-        network=MarginNetwork, lr=0.01, max_epochs=40, deformer=None, random_state=0
-    ).fit(X, y, task=task)
-    assert classifier.score(X, y, task=task) > 0.9
-    bars, sides = (c.net_.module_ for c in classifier.classifiers_.values())
-    assert bars.first.weight is sides.first.weight is sides.hidden.weight
 
 
 @pytest.mark.parametrize("way", ["pickle", "joblib", "skops", "deepcopy"])
@@ -566,10 +624,11 @@ def test_task_reaches_fit_and_score_in_cross_validation(two_tasks):
 
 
 @pytest.mark.usefixtures("routing")
-def test_task_reaches_fit_and_score_in_a_search(two_tasks):
+@pytest.mark.parametrize("Search", [GridSearchCV, StackedGridSearchCV])
+def test_task_reaches_fit_and_score_in_a_search(two_tasks, Search, tmp_path):
     X, y, task = two_tasks
-    model = make_pipeline(ImageNormalizer(), routed())
-    search = GridSearchCV(model, {"jointconvnetclassifier__shared": ["first", 2]}, cv=2)
+    model = make_pipeline(ImageNormalizer(), routed(), memory=str(tmp_path))
+    search = Search(model, {"jointconvnetclassifier__shared": ["first", 2]}, cv=2)
     search.fit(X, y, task=task)
     assert search.best_score_ > 0.6
     assert set(search.best_estimator_[-1].classifiers_) == {"bars", "sides"}
@@ -595,10 +654,10 @@ def with_column(container, X, task):
         return np.column_stack([X[:, :3].astype(object), task, X[:, 3:]]), 3
     frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(256)])
     frame.insert(7, "task", task)
-    return frame, "task"
+    return polars.DataFrame(frame.to_dict("list")) if container == "polars" else frame, "task"
 
 
-@pytest.mark.parametrize("container", ["array", "last", "objects", "frame"])
+@pytest.mark.parametrize("container", ["array", "last", "objects", "frame", "polars"])
 def test_named_scorers_and_predictions_by_task_column(two_tasks, container):
     X, y, task = two_tasks
     X_and_task, column = with_column(container, X, task)
@@ -617,7 +676,7 @@ def test_named_scorers_and_predictions_by_task_column(two_tasks, container):
         classifier.predict_proba(X_and_task), by_task.predict_proba(X, task=task)
     )
     assert classifier.n_features_in_ == 257
-    if container == "frame":
+    if container in ("frame", "polars"):
         assert list(classifier.feature_names_in_) == list(X_and_task.columns)
 
 
@@ -653,6 +712,16 @@ def test_task_columns_that_are_none(two_tasks):
     fitted = JointConvNetClassifier(max_epochs=1, task_column=0, **SMALL).fit(X_and_task, y)
     with pytest.raises(ValueError, match="X has 256 features, but JointConvNetClassifier is exp"):
         fitted.predict(X)
+
+
+def test_what_is_wrong_with_pixels_is_told_by_the_joint_classifier(two_tasks, fitted):
+    X, _, _ = two_tasks
+    with pytest.raises(ValueError, match="X has 255 features, but JointConvNetClassifier is exp"):
+        fitted.predict(X[:, 1:], task="bars")
+    with pytest.raises(ValueError, match="but JointConvNetClassifier is expecting images of shape"):
+        fitted.predict(X.reshape(-1, 8, 32), task="bars")
+    with pytest.warns(UserWarning, match="but JointConvNetClassifier was fitted on values in"):
+        fitted.predict(255 * X, task="bars")
 
 
 # Real digits and letters

@@ -1,0 +1,161 @@
+"""Which layers the networks of two tasks share."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from sklearn_usps import ConvNetClassifier, JointConvNetClassifier
+
+
+@pytest.mark.parametrize(
+    ("network", "shared", "names"),
+    [
+        ("torch7", "first", {"convolution.weight", "convolution.bias"}),
+        (
+            "torch7",
+            2,
+            {
+                *("convolution.weight", "convolution.bias"),
+                *("subsampling.weight", "subsampling.bias"),
+            },
+        ),
+        ("convnet", "first", {"convolutions.1.weight"}),
+        ("convnet", 2, {"convolutions.1.weight", "convolutions.4.weight"}),
+        ("lecun1989", "first", {"h1.1.weight", "h1.2.bias"}),
+        ("lenet5", 1, {"layers.1.weight", "layers.1.bias"}),
+    ],
+)
+def test_first_layers_are_the_same_tensors(two_tasks, network, shared, names):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(
+        network=network, shared=shared, max_epochs=1, lr=0.01, random_state=0
+    ).fit(X, y, task=task)
+    bars, sides = (c.net_.module_ for c in classifier.classifiers_.values())
+    of_bars, of_sides = dict(bars.named_parameters()), dict(sides.named_parameters())
+    assert {name for name in of_bars if of_bars[name] is of_sides[name]} == names
+    n_shared = sum(of_bars[name].numel() for name in names)
+    n_alone = [c.n_parameters_ for c in classifier.classifiers_.values()]
+    assert classifier.n_parameters_ == sum(n_alone) - n_shared
+    before = classifier.classifiers_["sides"].predict_proba(X)
+    with torch.no_grad():
+        of_bars[min(names)].zero_()
+    assert not np.allclose(before, classifier.classifiers_["sides"].predict_proba(X))
+    assert not np.allclose(before, classifier.predict_proba(X, task="sides")[:, [0, 1]])
+
+
+def test_not_all_layers_can_be_shared(two_tasks):
+    X, y, task = two_tasks
+    message = "shared must be smaller than the number of layers of the network, 3.* Got 3 instead"
+    with pytest.raises(ValueError, match=message):
+        JointConvNetClassifier(network="torch7", shared=3).fit(X, y, task=task)
+    with pytest.raises(ValueError, match=r"The 'shared' parameter .* must be a str among"):
+        JointConvNetClassifier(shared=0).fit(X, y, task=task)
+
+
+class MarginNetwork(nn.Module):
+    """A user's network with a loss of its own, whose `margin` is known to itself alone."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.hidden = nn.Linear(image_shape[0] * image_shape[1], 20)
+        self.first = self.hidden  # a second name of the same layer
+        self.output = nn.Linear(20, n_classes)
+        self.margin = 1 / n_classes
+
+    def forward(self, images):
+        return self.output(self.first(images.flatten(1)).relu())
+
+    def loss(self, scores, targets):
+        return nn.functional.multi_margin_loss(
+            scores, targets, margin=self.margin, reduction="none"
+        )
+
+
+def test_own_network(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(
+        network=MarginNetwork, lr=0.01, max_epochs=40, deformer=None, random_state=0
+    ).fit(X, y, task=task, X_val=X, y_val=y, task_val=task)
+    assert classifier.score(X, y, task=task) > 0.9
+    for name, of_task in classifier.classifiers_.items():
+        rows = task == name
+        network = of_task.net_.module_
+        scores = network(torch.tensor(X[rows]))
+        targets = torch.tensor(np.searchsorted(of_task.classes_, y[rows]))
+        loss = network.loss(scores, targets).mean().item()
+        assert of_task.history_[-1]["valid_loss"] == pytest.approx(loss, rel=1e-5)
+    bars, sides = (c.net_.module_ for c in classifier.classifiers_.values())
+    assert bars.first.weight is sides.first.weight is sides.hidden.weight
+
+
+class Mixed(nn.Module):
+    """A user's network with other kinds of layers."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.convolution = weight_norm(nn.Conv2d(1, 4, 4, stride=4))
+        self.norm = nn.LayerNorm((4, 4, 4))
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.output = nn.Linear(64, n_classes)
+
+    def forward(self, images):
+        planes = self.norm(self.convolution(images)).flatten(2)
+        return self.output(self.attention(planes, planes, planes)[0].flatten(1))
+
+
+@pytest.mark.parametrize("shared", [1, 2])
+def test_layers_of_other_kinds(two_tasks, shared):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(
+        network=Mixed, shared=shared, max_epochs=1, random_state=0
+    ).fit(X, y, task=task)
+    bars, sides = (
+        dict(c.net_.module_.named_parameters()) for c in classifier.classifiers_.values()
+    )
+    expected = {"convolution.bias"}
+    expected |= {f"convolution.parametrizations.weight.original{i}" for i in (0, 1)}
+    if shared == 2:
+        expected |= {"attention.in_proj_weight", "attention.in_proj_bias"}
+    assert {name for name in bars if bars[name] is sides[name]} == expected
+
+
+class OutputFirst(nn.Module):
+    """Makes its layers in another order than images pass through them."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.output = nn.Linear(20, n_classes)
+        self.hidden = nn.Linear(image_shape[0] * image_shape[1], 20)
+
+    def forward(self, images):
+        return self.output(self.hidden(images.flatten(1)).relu())
+
+
+def test_layers_that_differ_cannot_be_shared(two_tasks):
+    X, y, task = two_tasks
+    message = (
+        r"shared: layer 1 .* 'weight' has the shapes \(3, 20\) and \(2, 20\).* in the order in "
+        "which the network makes them: the output layer must come last"
+    )
+    with pytest.raises(ValueError, match=message):
+        JointConvNetClassifier(network=OutputFirst).fit(X, y, task=task)
+
+
+class OneLayer(nn.Linear):
+    """The smallest of networks."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__(image_shape[0] * image_shape[1], n_classes)
+
+    def forward(self, images):
+        return super().forward(images.flatten(1))
+
+
+def test_one_task_shares_nothing(bars):
+    X, y = bars
+    params = {"network": OneLayer, "max_epochs": 1, "random_state": 0}
+    joint = JointConvNetClassifier(shared=7, **params).fit(X, y)
+    alone = ConvNetClassifier(**params).fit(X, y)
+    np.testing.assert_array_equal(joint.predict_proba(X), alone.predict_proba(X))
