@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import _safe_indexing, check_consistent_length, column_or_1d
-from sklearn.utils._indexing import _get_column_indices
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.validation import _num_samples
 
@@ -27,11 +26,16 @@ def take_column(X, column):
             f"With task_column={column!r} X must have two dimensions. Got the shape {X.shape}."
         )
     n_columns = X.shape[1]
-    try:
-        (at,) = _get_column_indices(X, [column])
-    except ValueError as error:
-        raise ValueError(f"task_column={column!r} is no column of X: {error}") from error
-    at %= n_columns
+    names = list(getattr(X, "columns", []))
+    if isinstance(column, str):
+        n_found, at = names.count(column), names.index(column) if column in names else 0
+    else:
+        n_found, at = int(-n_columns <= column < n_columns), column % n_columns
+    if n_found != 1:
+        raise ValueError(
+            f"task_column={column!r} must be one column of X, which has {n_columns} columns. Found "
+            f"{n_found or 'none'}."
+        )
     # Slices don't copy an array.
     others = {0: slice(1, None), n_columns - 1: slice(0, n_columns - 1)}
     rest = others.get(at, [i for i in range(n_columns) if i != at])

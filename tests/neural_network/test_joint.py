@@ -45,6 +45,12 @@ def fitted(two_tasks):
     return JointConvNetClassifier(max_epochs=20, **SMALL).fit(X, y, task=task)
 
 
+routed_to_pipelines = pytest.mark.skipif(
+    sklearn.__version__.startswith("1.6."),
+    reason="there searches don't route to a pipeline's score",
+)
+
+
 @pytest.fixture
 def routing():
     with sklearn.config_context(enable_metadata_routing=True):
@@ -612,6 +618,7 @@ def routed(**params):
     return classifier.set_fit_request(task=True).set_score_request(task=True)
 
 
+@routed_to_pipelines
 @pytest.mark.usefixtures("routing")
 def test_task_reaches_fit_and_score_in_cross_validation(two_tasks):
     X, y, task = two_tasks
@@ -623,6 +630,7 @@ def test_task_reaches_fit_and_score_in_cross_validation(two_tasks):
         assert score == fold.score(X[test], y[test], task=task[test]) > 0.6
 
 
+@routed_to_pipelines
 @pytest.mark.usefixtures("routing")
 @pytest.mark.parametrize("Search", [GridSearchCV, StackedGridSearchCV])
 def test_task_reaches_fit_and_score_in_a_search(two_tasks, Search, tmp_path):
@@ -676,7 +684,7 @@ def test_named_scorers_and_predictions_by_task_column(two_tasks, container):
         classifier.predict_proba(X_and_task), by_task.predict_proba(X, task=task)
     )
     assert classifier.n_features_in_ == 257
-    if container in ("frame", "polars"):
+    if container == "frame":
         assert list(classifier.feature_names_in_) == list(X_and_task.columns)
 
 
@@ -698,8 +706,24 @@ def test_task_columns_that_are_none(two_tasks):
     X_and_task, _ = with_column("array", X, task)
     for params, data, options, message in [
         ({"task_column": 0}, X_and_task, {"task": task}, "`task` was given beside task_column=0"),
-        ({"task_column": 300}, X_and_task, {}, "task_column=300 is no column of X"),
-        ({"task_column": "task"}, X_and_task, {}, "task_column='task' is no column of X"),
+        (
+            {"task_column": 300},
+            X_and_task,
+            {},
+            "task_column=300 must be .* Found none",
+        ),
+        (
+            {"task_column": "task"},
+            X_and_task,
+            {},
+            "task_column='task' must be .* Found none",
+        ),
+        (
+            {"task_column": "task"},
+            pd.DataFrame(X_and_task, columns=["task", "task", *range(255)]),
+            {},
+            "task_column='task' must be one column of X.* Found 2",
+        ),
         (
             {"task_column": 0},
             X.reshape(-1, 16, 16),
