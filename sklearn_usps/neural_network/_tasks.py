@@ -26,16 +26,15 @@ def take_column(X, column):
             f"With task_column={column!r} X must have two dimensions. Got the shape {X.shape}."
         )
     n_columns = X.shape[1]
-    names = list(getattr(X, "columns", []))
-    if isinstance(column, str):
-        n_found, at = names.count(column), names.index(column) if column in names else 0
-    else:
-        n_found, at = int(-n_columns <= column < n_columns), column % n_columns
-    if n_found != 1:
+    is_name = isinstance(column, str)
+    names = list(getattr(X, "columns", [])) if is_name else range(-n_columns, n_columns)
+    found = [at % n_columns for at, name in enumerate(names) if name == column]
+    if len(found) != 1:
         raise ValueError(
             f"task_column={column!r} must be one column of X, which has {n_columns} columns. Found "
-            f"{n_found or 'none'}."
+            f"{len(found) or 'none'}."
         )
+    at = found[0]
     # Slices don't copy an array.
     others = {0: slice(1, None), n_columns - 1: slice(0, n_columns - 1)}
     rest = others.get(at, [i for i in range(n_columns) if i != at])
