@@ -8,9 +8,11 @@ listens to batches; and torch's schedulers.
 
 from __future__ import annotations
 
+import dis
 import math
 from functools import partial
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,8 +33,8 @@ _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
     """A callback asks to end the training.
 
-    skorch's callbacks do so by a KeyboardInterrupt at the end of an epoch. At all other times it is
-    the user's Ctrl-C.
+    skorch's callbacks do so by a statement that raises a KeyboardInterrupt, between two epochs. Any
+    other is the user's Ctrl-C.
     """
 
 
@@ -136,8 +138,10 @@ class Trainer(NeuralNetClassifier):
             return
         try:
             super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as request:
-            raise StopTraining from request
+        except KeyboardInterrupt as error:
+            if method_name.startswith("on_epoch") and _is_from_statement(error):
+                raise StopTraining from error
+            raise
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         self.interrupted_ = False
@@ -360,6 +364,14 @@ def _count_wrong(scores: list, targets, weights) -> tuple[float, float]:
     if weights is None:
         return float(wrong.sum()), float(len(wrong))
     return float(weights[wrong].sum(dtype=torch.float64)), float(weights.sum(dtype=torch.float64))
+
+
+def _is_from_statement(error: BaseException) -> bool:
+    """Whether an exception comes from a `raise`, and not from a signal, which comes anywhere."""
+    last: Any = error.__traceback__
+    while last.tb_next is not None:
+        last = last.tb_next
+    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
 
 
 def _hears(callback, event: str) -> bool:

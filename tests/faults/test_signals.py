@@ -12,6 +12,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 
 BEGIN = """
 import json, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 import numpy as np
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn_usps import ConvNetClassifier, StackedGridSearchCV

@@ -2,7 +2,9 @@
 
 import os
 import re
+import signal
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -257,10 +259,10 @@ def test_held_out_samples_are_stratified_and_not_trained_on(bars):
     assert sizes == [(90, [10, 10, 10])] * 3
 
 
-def test_a_class_too_small_to_hold_out_is_told_by_scikit_learn(bars):
+def test_classes_too_small_to_hold_out(bars):
     X, y = bars
-    y = np.where(np.arange(120) == 0, 7, y)
-    with pytest.raises(ValueError, match="least populated class"):
+    y = np.where(np.arange(120) == 0, "seven", y.astype(str))
+    with pytest.raises(ValueError, match=r"only one of \['seven'\]. Leave them out, or give X_val"):
         ConvNetClassifier(early_stopping=True, **FAST).fit(X, y)
     with pytest.raises(ValueError, match="should be greater or equal to the number of classes"):
         ConvNetClassifier(early_stopping=True, validation_fraction=0.01, **FAST).fit(X, bars[1])
@@ -394,8 +396,29 @@ def test_interruption_keeps_the_epochs_done(early_stopping, bars):
         assert classifier.score(X, y) == pytest.approx(1 - best["valid_error"])
 
 
+@pytest.mark.parametrize("event", ["on_epoch_begin", "on_epoch_end"])
+@pytest.mark.parametrize("who", ["callback", "user"])
+def test_a_callback_that_ends_the_training_is_told_from_ctrl_c(event, who, bars):
+    def end(net, **kwargs):
+        if len(net.history) == 3:
+            if who == "callback":
+                raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
+
+    callback = Callback()
+    setattr(callback, event, end)
+    classifier = ConvNetClassifier(callbacks=[callback], **{**FAST, "max_epochs": 5})
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with nullcontext() if who == "callback" else pytest.raises(KeyboardInterrupt):
+            classifier.fit(*bars)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert classifier.n_iter_ == len(classifier.history_) == (2 if event == "on_epoch_begin" else 3)
+
+
 def test_interruption_while_a_callback_listens_to_a_batch(bars):
-    """Only at the end of an epoch do callbacks ask for an end; elsewhere it is Ctrl-C."""
+    """Only between two epochs do callbacks ask for an end; elsewhere it is Ctrl-C."""
 
     class Interrupted(Callback):
         def on_batch_end(self, net, **kwargs):
