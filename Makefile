@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 # new ones each time.
 fuzz: $(VENV)/.dev
 	OMP_NUM_THREADS=1 SKLEARN_USPS_FUZZ_FACTOR=20 $(BIN)/python -m pytest $(TEST_OPTIONS) \
-	    --hypothesis-show-statistics tests/hostile tests/faults \
+	    --hypothesis-show-statistics tests/hostile tests/faults tests/datasets/test_usps.py \
 	    tests/neural_network/test_model_files.py
 
 lint: $(VENV)/.dev

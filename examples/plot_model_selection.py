@@ -59,7 +59,7 @@ ax.minorticks_off()
 ax.legend(title="ImageNormalizer")
 
 # %%
-# The best candidate, with all images and the usual epochs, on images that no choice was made by.
+# The best candidate, with all images and ten epochs, on images that no choice was made by.
 
 model.set_params(**search.best_params_, convnetclassifier__max_epochs=10)
 model.fit(usps.data, usps.target)

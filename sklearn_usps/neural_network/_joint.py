@@ -49,7 +49,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     minimized is the sum of the tasks' mean losses. In an epoch the images of the largest task come
     once. Those of each other task come over and over, until they are as many as the geometric mean
     of both numbers: beside 10,000 digits, 400 letters come five times each. They come more often
-    where batches are small, since each has at least two images of each task.
+    where batches are small, since each of more than one image has at least two of each task.
 
     With one task it is a :class:`ConvNetClassifier`.
 
@@ -194,8 +194,9 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     -----
     Cross-validation and searches pass `task` on where metadata routing is enabled, by
     ``sklearn.set_config(enable_metadata_routing=True)``, and asked for, by
-    ``clf.set_fit_request(task=True).set_score_request(task=True)``; to `score`, but not to the
-    `predict` of named scorers: for these there is `task_column`.
+    ``clf.set_fit_request(task=True).set_score_request(task=True)``; to `score`, that of a
+    :class:`~sklearn.pipeline.Pipeline` from scikit-learn 1.8 on, but not to the `predict` of named
+    scorers: for these there is `task_column`.
 
     The labels of all tasks are in one `y`, so they are all strings or all numbers. Two tasks may
     have the same label.
@@ -214,7 +215,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     >>> X = np.vstack([digits / 16, letters])
     >>> y = np.concatenate([y_digits.astype(str), y_letters])
     >>> task = np.repeat(["digits", "letters"], [len(digits), len(letters)])
-    >>> clf = JointConvNetClassifier(max_epochs=5, random_state=0).fit(X, y, task=task)
+    >>> clf = JointConvNetClassifier(max_epochs=10, random_state=0).fit(X, y, task=task)
     >>> len(clf.classes_)
     36
     >>> clf.predict(digits[:5] / 16, task="digits")

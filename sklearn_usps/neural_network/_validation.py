@@ -136,6 +136,8 @@ def accuracy(y, predicted: np.ndarray, sample_weight) -> float:
     y = check_labels(y, "y")
     if sample_weight is not None:
         sample_weight = as_numbers(sample_weight, "sample_weight")
+        if not np.any(sample_weight):  # of which older releases of scikit-learn make something else
+            raise ValueError("Sample weights must contain at least one non-zero number.")
     try:
         return accuracy_score(y, predicted, sample_weight=sample_weight)
     except TypeError as error:

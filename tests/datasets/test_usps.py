@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from factor import FACTOR
 from PIL import Image
 from scipy.io import savemat
 from sklearn.model_selection import PredefinedSplit
@@ -239,7 +240,7 @@ def test_no_mutated_file_is_accepted(fetch, data_home, tmp_path, name, options):
     rng = np.random.default_rng(0)
     path = tmp_path / "usps" / name
     path.parent.mkdir()
-    for _ in range(50):
+    for _ in range(50 * FACTOR):
         path.write_bytes(mutate(content, rng))
         with pytest.raises(OSError, match=re.escape(f"{name} is damaged")):
             fetch_usps(data_home=tmp_path, download_if_missing=False, **options)

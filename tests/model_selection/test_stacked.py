@@ -437,8 +437,8 @@ def test_sample_weights_are_routed(model, digits):
 
 
 @pytest.mark.skipif(
-    parse_version(sklearn.__version__) < parse_version("1.7"),
-    reason="scikit-learn 1.6 does not route to Pipeline.score in searches",
+    parse_version(sklearn.__version__) < parse_version("1.8"),
+    reason="there searches don't route to a pipeline's score",
 )
 def test_metadata_are_routed(model, digits):
     X, y = digits

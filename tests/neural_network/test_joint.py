@@ -21,6 +21,7 @@ from sklearn.model_selection import (
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
+from sklearn.utils.fixes import parse_version
 from skorch.callbacks import Callback, Checkpoint
 
 from sklearn_usps import (
@@ -46,7 +47,7 @@ def fitted(two_tasks):
 
 
 routed_to_pipelines = pytest.mark.skipif(
-    sklearn.__version__.startswith("1.6."),
+    parse_version(sklearn.__version__) < parse_version("1.8"),
     reason="there searches don't route to a pipeline's score",
 )
 
