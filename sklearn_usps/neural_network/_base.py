@@ -98,6 +98,8 @@ class BaseConvNet(BaseEstimator):
 
     def _restore(self, net_state) -> Trainer:
         generator = torch.Generator()
+        if isinstance(self._network[0], str):
+            self._check_sizes(net_state["weights"], generator)
         module = self._build_network(generator)
         module.load_state_dict(_tensors(net_state["weights"]))
         net = self._assemble(module, generator, device=find_device_or_cpu(self.device))
@@ -108,6 +110,17 @@ class BaseConvNet(BaseEstimator):
         )
         generator.set_state(torch.tensor(net_state["generator"]))
         return net
+
+    def _check_sizes(self, weights, generator):
+        """Check that the network has the weights of a file, before it takes any memory.
+
+        A damaged or hostile file may tell of a network that would take all.
+        """
+        with torch.device("meta"):
+            network = self._build_network(generator)
+        sizes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+        if sizes != {name: value.shape for name, value in weights.items()}:
+            raise ValueError("the weights are not those of the network")
 
 
 def _load_optimizer_state(net: Trainer, arrays: dict[str, dict]) -> None:

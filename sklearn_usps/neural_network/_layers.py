@@ -139,12 +139,14 @@ class ScaledTanh(nn.Module):
 
 def convolution(n_in: int, n_out: int, size: int, **options) -> nn.Conv2d:
     """A convolution whose weights are left to be drawn."""
-    return skip_init(nn.Conv2d, n_in, n_out, size, **options)
+    return skip_init(
+        nn.Conv2d, n_in, n_out, size, device=str(torch.get_default_device()), **options
+    )
 
 
 def linear(n_in: int, n_out: int) -> nn.Linear:
     """A linear layer whose weights are left to be drawn."""
-    return skip_init(nn.Linear, n_in, n_out)
+    return skip_init(nn.Linear, n_in, n_out, device=str(torch.get_default_device()))
 
 
 def draw_uniform(limit: float, generator: torch.Generator | None, *tensors: torch.Tensor) -> None:

@@ -7,9 +7,12 @@ import subprocess
 import sys
 import zlib
 
+import numpy as np
 import pytest
 from factor import FACTOR
 from PIL import Image, features
+
+from sklearn_usps import ConvNetClassifier, save_model
 
 #: Bytes that a process may take that reads a file, with all that it imports.
 LIMIT = 2**30
@@ -20,6 +23,7 @@ CHILD = """
 import re, sys
 from pathlib import Path
 from PIL import Image
+import sklearn_usps
 from sklearn_usps import load_mosaic, prepare_image
 from sklearn_usps.datasets._alphadigits import parse_alphadigits
 from sklearn_usps.datasets._usps_files import parse_luacnn, parse_roweis, parse_zip
@@ -69,6 +73,19 @@ def png(width, height, depth, colour, n_channels):
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         chunk(name, part) for name, part in [(b"IHDR", header), (b"IDAT", body), (b"IEND", b"")]
     )
+
+
+@pytest.mark.parametrize("claim", ["image_shape", "n_planes"])
+def test_a_model_that_claims_a_huge_network_is_refused(tmp_path, claim):
+    X, y = np.random.default_rng(0).random((8, 256)), [0, 1] * 4
+    model = ConvNetClassifier(max_epochs=1, deformer=None).fit(X, y)
+    if claim == "image_shape":
+        model.image_shape_ = (4096, 4096)
+    else:
+        model._network = ("convnet", {"n_planes": [4000] * 9})
+    save_model(model, tmp_path / "bomb.skops")
+    said = run(tmp_path / "bomb.skops", "sklearn_usps.load_model(path)")
+    assert "the weights are not those of the network" in said
 
 
 #: What is read of them, depth, colour type and channels of the pixels of PNG files.
