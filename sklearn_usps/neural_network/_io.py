@@ -51,6 +51,9 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
 
     Raises
     ------
+    TypeError
+        If the model is no estimator, or holds a function that can't be found by its name, such as a
+        lambda.
     OSError
         If the file can't be written.
 
@@ -68,7 +71,17 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
     ...     load_model(Path(folder, "model.skops"))
     ConvNetClassifier(lr=0.001)
     """
-    buffer = io.BytesIO(skops.io.dumps(getattr(model, "best_estimator_", model)))
+    model = getattr(model, "best_estimator_", model)
+    if not isinstance(model, BaseEstimator):
+        raise TypeError(f"model must be an estimator. Got an instance of {type(model)} instead.")
+    content = skops.io.dumps(model)
+    nameless = [name for name in skops.io.get_untrusted_types(data=content) if "<" in name]
+    if nameless:
+        raise TypeError(
+            f"model holds {', '.join(nameless)}, which could not be loaded again: define it in a "
+            "module, by a name."
+        )
+    buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.writestr(_VERSIONS, json.dumps(_versions()))
     write_atomically(path, buffer.getvalue())
@@ -99,6 +112,8 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     ValueError
         If the file is damaged, is no saved estimator, unpacks to far more than its size, or holds
         types that are not trusted.
+    TypeError
+        If `trusted` is no list of strings and types.
 
     Warns
     -----
@@ -110,9 +125,9 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     save_model : Save an estimator.
     """
     path = Path(path)
+    trusted = [*_TRUSTED, *_names(trusted or [])]
     content = path.read_bytes()
     differences = _differences(_read_versions(path, content))
-    trusted = [*_TRUSTED, *map(_name, trusted or [])]
     try:
         unknown = set(skops.io.get_untrusted_types(data=content)) - set(trusted)
         model = None if unknown else skops.io.loads(content, trusted=trusted)
@@ -145,8 +160,15 @@ def _read_versions(path: Path, content: bytes) -> dict[str, str]:
         raise ValueError(f"{path} is damaged or was not written by save_model: {error}") from error
 
 
-def _name(type_: str | type) -> str:
-    return type_ if isinstance(type_, str) else f"{type_.__module__}.{type_.__qualname__}"
+def _names(trusted: Sequence[str | type]) -> list[str]:
+    """The full names of types."""
+    is_list = isinstance(trusted, Sequence) and not isinstance(trusted, str)
+    if not is_list or not all(isinstance(type_, (str, type)) for type_ in trusted):
+        raise TypeError(f"trusted must be a list of str and types. Got {trusted!r} instead.")
+    return [
+        type_ if isinstance(type_, str) else f"{type_.__module__}.{type_.__qualname__}"
+        for type_ in trusted
+    ]
 
 
 def _versions() -> dict[str, str]:

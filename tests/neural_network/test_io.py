@@ -96,6 +96,13 @@ def test_a_network_of_the_user_must_be_trusted(bars, path):
         np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
 
 
+@pytest.mark.parametrize("trusted", ["a.b", Linear, [3], {Linear}])
+def test_what_is_trusted_is_a_list(path, trusted):
+    save_model(ConvNetClassifier(), path)
+    with pytest.raises(TypeError, match="trusted must be a list of str and types. Got "):
+        load_model(path, trusted=trusted)
+
+
 def test_a_missing_file_is_named(path):
     with pytest.raises(FileNotFoundError, match=r"model\.skops"):
         load_model(path)

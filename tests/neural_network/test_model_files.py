@@ -155,9 +155,16 @@ def test_a_search_gives_its_best_estimator(bars, tmp_path):
 
 
 def test_what_is_no_estimator_is_refused(tmp_path):
-    save_model({"an": "estimator?"}, tmp_path / "model")
+    skops.io.dump({"an": "estimator?"}, tmp_path / "model")
+    with zipfile.ZipFile(tmp_path / "model", "a") as archive:
+        archive.writestr("versions.json", "{}")
     with pytest.raises(ValueError, match=r"holds no estimator, but an object of <class 'dict'>"):
         load_model(tmp_path / "model")
+    with pytest.raises(TypeError, match="model must be an estimator. Got an instance of <class 'd"):
+        save_model({"an": "estimator?"}, tmp_path / "other")
+    with pytest.raises(TypeError, match="lambda>, which could not be loaded again"):
+        save_model(ConvNetClassifier(deformer=lambda images, _: images), tmp_path / "other")
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(models, tmp_path):
