@@ -67,6 +67,9 @@ class TrainingCurveDisplay:
         self.histories = histories
         self.best_epochs = best_epochs
 
+    @validate_params(
+        {"metric": [StrOptions({"error", "loss"})]}, prefer_skip_nested_validation=True
+    )
     def plot(self, *, metric="error", ax=None):
         """Plot visualization.
 
@@ -191,6 +194,8 @@ class TrainingCurveDisplay:
             The display, drawn.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
+        if not estimators:
+            raise ValueError("estimators must have one or more fitted classifiers. Got {} instead.")
         histories, best_epochs = {}, {}
         for name, estimator in estimators.items():
             _, classifier = split_model(estimator)

@@ -102,3 +102,7 @@ def test_what_has_no_curve(data, stopped):
         TrainingCurveDisplay.from_estimator(LogisticRegression().fit(*data))
     with pytest.raises(ValueError, match=r"The 'metric' parameter of .* must be a str among"):
         TrainingCurveDisplay.from_estimator(stopped, metric="accuracy")
+    with pytest.raises(ValueError, match=r"The 'metric' parameter of .* must be a str among"):
+        TrainingCurveDisplay.from_estimator(stopped).plot(metric="accuracy")
+    with pytest.raises(ValueError, match="estimators must have one or more fitted classifiers"):
+        TrainingCurveDisplay.from_estimators({})
