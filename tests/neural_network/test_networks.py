@@ -1,3 +1,6 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -312,3 +315,11 @@ def test_what_is_no_weighted_sum_keeps_the_rate():
     convolutions = {f"convolutions.{i}" for i in (1, 4, 7, 10, 13)}
     assert names == {*convolutions, "output"}
     assert rate_factors("none", build("convnet"), (16, 16)) == {}
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_the_guide_has_the_number_of_parameters(name):
+    guide = (Path(__file__).parents[2] / "docs/guide/networks.rst").read_text(encoding="utf-8")
+    row = guide.split(f'    * - ``"{name}"``\n')[1]
+    told = re.search(r"      - ([\d,]+)\n", row)[1]
+    assert told == f"{n_parameters(build(name)):,}"
