@@ -109,7 +109,8 @@ def make_letters(
     ['L', 'L', 'L', 'T', 'T', 'T']
     """
     height, width = check_two_sizes(image_shape, "image_shape", "(height, width)")
-    if len(set(classes)) < 2 or any(len(character) != 1 for character in classes):
+    are_characters = all(isinstance(one, str) and len(one) == 1 for one in classes)
+    if not are_characters or len(set(classes)) < 2:
         raise ValueError(
             f"classes must be two or more different single characters. Got {classes!r} instead."
         )

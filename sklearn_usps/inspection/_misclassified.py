@@ -203,7 +203,8 @@ class MisclassifiedDisplay:
         ----------
         estimator : estimator instance
             Fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` in which the last
-            estimator is a classifier. Probabilities are shown where it has `predict_proba`.
+            estimator is a classifier. Probabilities are shown where it has `predict_proba`. Of a
+            :class:`JointConvNetClassifier` give one of its `classifiers_`.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
             The images, as the estimator takes them.

@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from skorch.history import History
 
 from ._assembly import assemble_net, find_device, find_device_or_cpu
@@ -76,6 +76,8 @@ class BaseConvNet(BaseEstimator):
 
     def __getstate__(self):
         state = dict(super().__getstate__())
+        if "_metadata_request" in state:
+            state["_metadata_request"] = _owned_by_name(self, state["_metadata_request"])
         if (net := state.pop("net_", None)) is not None:
             state["_net_state"] = {
                 "weights": _arrays(net.module_.state_dict()),
@@ -121,6 +123,18 @@ class BaseConvNet(BaseEstimator):
         sizes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
         if sizes != {name: value.shape for name, value in weights.items()}:
             raise ValueError("the weights are not those of the network")
+
+
+def _owned_by_name(estimator, requests):
+    """Requests for metadata that name their estimator instead of referring to it.
+
+    A state that refers to the estimator which it is the state of can't be written by skops.
+    """
+    requests = clone(requests, safe=False)
+    for part in (requests, *vars(requests).values()):
+        if hasattr(part, "owner"):
+            part.owner = type(estimator).__name__
+    return requests
 
 
 def _load_optimizer_state(net: Trainer, arrays: dict[str, dict]) -> None:

@@ -18,9 +18,12 @@ from sklearn.base import BaseEstimator
 from .._files import write_atomically
 
 #: What may be in a file beyond the types that skops trusts, by the names under which it finds them:
-#: what this library has, and a function that a recipe scales its input with.
+#: what this library has, a function that a recipe scales its input with, and what `set_fit_request`
+#: leaves, which are names.
 _TRUSTED = [
     "numpy.interp",
+    "sklearn.utils._metadata_requests.MetadataRequest",
+    "sklearn.utils._metadata_requests.MethodMetadataRequest",
     "sklearn_usps.neural_network._classifier.ConvNetClassifier",
     "sklearn_usps.neural_network._joint.JointConvNetClassifier",
     "sklearn_usps.preprocessing._deformer.RandomDeformer",
@@ -52,8 +55,8 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
     Raises
     ------
     TypeError
-        If the model is no estimator, or holds a function that can't be found by its name, such as a
-        lambda.
+        If the model is no estimator, refers to itself, or holds a function that can't be found by
+        its name, such as a lambda.
     OSError
         If the file can't be written.
 
@@ -74,7 +77,13 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
     model = getattr(model, "best_estimator_", model)
     if not isinstance(model, BaseEstimator):
         raise TypeError(f"model must be an estimator. Got an instance of {type(model)} instead.")
-    content = skops.io.dumps(model)
+    try:
+        content = skops.io.dumps(model)
+    except RecursionError as error:
+        raise TypeError(
+            "model refers to itself and can't be saved: so do steps of scikit-learn's that have "
+            "asked for metadata, such as by set_fit_request."
+        ) from error
     nameless = [name for name in skops.io.get_untrusted_types(data=content) if "<" in name]
     if nameless:
         raise TypeError(

@@ -59,7 +59,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         How many layers are shared, from the first on: less than the network has. A layer is a
         convolution, a subsampling with coefficients or a linear layer, with its biases; in a
         network of your own any module with weights. They count in the order in which the network
-        makes them. Normalization layers are each task's own.
+        makes them, parameters of the network itself first. Normalization layers are each task's
+        own. "convnet" has 6 layers, "lecun1989" 4, "lenet5" 7 and "torch7" 3.
 
     task_weights : dict, default=None
         What the mean loss of each task counts in the sum, by task, positive. By default, and where
@@ -358,6 +359,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         self._set_labels(labels)
         weights = check_weights(sample_weight, X)
         codes = labels.encode(y, task)
+        counted = codes if weights is None else codes[weights > 0]
+        check_two_classes(counted, labels.decode_tasks(counted), labels.tasks)
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         split = self._make_split(
@@ -425,7 +428,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
                         "`classes` must be a dict of the labels of each task, since there are "
                         f"tasks. Got {classes!r} instead."
                     )
-                classes = {ONLY_TASK: classes}
+                known = ONLY_TASK if previous is None else self.tasks_.tolist()[0]
+                classes = {known: classes}
             labels = TaskLabels.of_dict(classes)
             if previous is not None and not labels.same_as(self._labels()):
                 raise ValueError(
@@ -605,9 +609,11 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             valid_codes = codes if split.valid_data is None else split.valid_data.y
             valid_tasks = labels.decode_tasks(valid_codes[split.valid_rows])
             if len(missing := np.delete(labels.tasks, np.unique(valid_tasks))):
+                given = split.valid_data is not None
                 raise ValueError(
-                    f"The validation set has no sample of the tasks {missing.tolist()}: give "
-                    "an X_val that has, or a larger validation_fraction."
+                    f"The validation set has no sample of the tasks {missing.tolist()}: "
+                    + ("X_val must have samples of each, of positive weight." if given else "")
+                    + ("give X_val, or a larger validation_fraction." if not given else "")
                 )
             split = replace(split, valid_weights=_per_task(split.valid_weights, valid_tasks))
         tasks = labels.decode_tasks(codes[split.train_rows])
@@ -673,6 +679,9 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
                 if hasattr(self._pixels, name):
                     setattr(classifier, name, getattr(self._pixels, name))
             classifier.classes_, classifier._network = classes, self._network
+            if isinstance(weights := classifier.class_weight, dict):
+                own = {label: weights[label] for label in classes.tolist() if label in weights}
+                classifier.class_weight = own
             net = assemble_net(classifier, network, self.net_.generator, device=self.net_.device)
             net.history = History(_task_record(epoch, task) for epoch in self.net_.history)
             classifier._keep(net)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList
 
-NORMALIZATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+NORMALIZATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
 
 class JointNetwork(nn.Module):
@@ -40,14 +41,15 @@ class JointNetwork(nn.Module):
     def __init__(self, networks: Sequence[nn.Module], n_shared: int):
         super().__init__()
         first, *others = (layers(network) for network in networks)
-        if others and n_shared >= len(first):
+        n_layers = min(map(len, (first, *others)))
+        if others and n_shared >= n_layers:
             raise ValueError(
-                f"shared must be smaller than the number of layers of the network, {len(first)}, "
+                f"shared must be smaller than the number of layers of the network, {n_layers}, "
                 f"since the tasks have classes of their own. Got {n_shared} instead."
             )
         for other in others:
-            for number, (ours, theirs) in enumerate(zip(first[:n_shared], other, strict=False), 1):
-                _share(ours, theirs, number)
+            for number in range(n_shared):
+                _share(first[number], other[number], number + 1)
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -63,16 +65,22 @@ def layers(network: nn.Module) -> list[list[nn.Module]]:
     """
     found: list[list[nn.Module]] = []
     for module in network.modules():
-        parameters = list(module.parameters(recurse=False))
-        if isinstance(module, NORMALIZATIONS) or not parameters:
-            continue
+        tensors: list[torch.Tensor] = list(module.parameters(recurse=False))
         weight = getattr(module, "weight", None)
+        if isinstance(weight, torch.Tensor):  # which may be computed, by a parametrization
+            tensors.append(weight)
+        if isinstance(module, NORMALIZATIONS) or not tensors:
+            continue
+        if any(map(is_lazy, tensors)):
+            raise ValueError(
+                f"network: {type(module).__name__} has no sizes before its first call, so that "
+                "tasks can't share it. Take a layer with sizes."
+            )
         if hasattr(module, "fan_in"):
             begins = weight is not None
         elif isinstance(module, ParametrizationList):  # of the weights of the module before it
             begins = False
         else:
-            tensors = [*parameters, weight] if isinstance(weight, torch.Tensor) else parameters
             begins = any(tensor.ndim >= 2 for tensor in tensors)
         if begins:
             found.append([module])
@@ -82,13 +90,20 @@ def layers(network: nn.Module) -> list[list[nn.Module]]:
 
 
 def _share(ours: list[nn.Module], theirs: list[nn.Module], number: int) -> None:
+    shapes = _shapes(ours), _shapes(theirs)
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"shared: layer {number} of the network can't be the same for all tasks, since its "
+            f"parameters have the shapes {shapes[0]} and {shapes[1]}. Layers count in the order in "
+            "which the network makes them: the output layer must come last."
+        )
     for our_module, their_module in zip(ours, theirs, strict=True):
         for name, parameter in our_module.named_parameters(recurse=False):
-            shapes = [tuple(tensor.shape) for tensor in (parameter, getattr(their_module, name))]
-            if shapes[0] != shapes[1]:
-                raise ValueError(
-                    f"shared: layer {number} of the network can't be the same for all tasks, since "
-                    f"its {name!r} has the shapes {shapes[0]} and {shapes[1]}. Layers count in the "
-                    "order in which the network makes them: the output layer must come last."
-                )
             setattr(their_module, name, parameter)
+
+
+def _shapes(layer: list[nn.Module]) -> list[dict[str, tuple[int, ...]]]:
+    return [
+        {name: tuple(tensor.shape) for name, tensor in module.named_parameters(recurse=False)}
+        for module in layer
+    ]

@@ -132,10 +132,24 @@ def _weigh(
         sample_weight = sample_weight[rows]
     if class_weight is None:
         return rows, sample_weight
-    weights = _scale(compute_sample_weight(class_weight, classes[y[rows]]))
+    if isinstance(class_weight, dict):
+        weights = _scale(_of_classes(classes, class_weight)[y[rows]])
+    else:
+        weights = _scale(compute_sample_weight(class_weight, y[rows]))
     if sample_weight is not None:
         weights = weights * sample_weight
     return rows[weights > 0], weights[weights > 0]
+
+
+def _of_classes(classes: np.ndarray, class_weight: dict) -> np.ndarray:
+    """The weight of each class, one where the dict has none."""
+    labels = classes.tolist()
+    if unknown := [label for label in class_weight if label not in labels]:
+        raise ValueError(f"class_weight has {unknown}, but the classes are {labels}.")
+    weights = np.array([class_weight.get(label, 1) for label in labels], dtype=np.float64)
+    if not (np.isfinite(weights).all() and weights.min() >= 0):
+        raise ValueError(f"class_weight must have weights of 0 or more. Got {class_weight}.")
+    return weights
 
 
 def _scale(weights: np.ndarray) -> np.ndarray:

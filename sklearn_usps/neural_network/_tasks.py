@@ -44,6 +44,7 @@ def take_column(X, column):
 def check_tasks(given, X, name: str = "task") -> np.ndarray:
     """The name of the task of each sample, from an array-like, or from one name for all."""
     if isinstance(given, (list, tuple)):  # of which numpy would make strings
+        _check_none_missing(given, name)
         _check_one_kind(given, name)
     is_name = isinstance(given, (str, bytes, Number, np.generic))
     task = np.repeat(np.asarray([given]), _num_samples(X)) if is_name else as_array(given, name)
@@ -58,8 +59,8 @@ def check_tasks(given, X, name: str = "task") -> np.ndarray:
         )
     task = column_or_1d(task)
     check_consistent_length(X, task)
-    if task.dtype.kind in "OTf" and any(map(_is_missing, task.tolist())):
-        raise ValueError(f"`{name}` must name the task of each sample, but some are missing.")
+    if task.dtype.kind in "OTf":
+        _check_none_missing(task.tolist(), name)
     if task.dtype.kind in "OT":
         _check_one_kind(task, name)
         names = task.tolist()
@@ -70,19 +71,20 @@ def check_tasks(given, X, name: str = "task") -> np.ndarray:
 
 
 def _check_one_kind(names, name: str) -> None:
-    if len({isinstance(value, str) for value in names if not _is_missing(value)}) > 1:
+    if len({isinstance(value, str) for value in names}) > 1:
         raise ValueError(f"`{name}` has strings and other values: make all of them strings.")
 
 
-def _is_missing(value) -> bool:
-    return value is None or is_scalar_nan(value) or is_pandas_na(value)
+def _check_none_missing(names, name: str) -> None:
+    if any(value is None or is_scalar_nan(value) or is_pandas_na(value) for value in names):
+        raise ValueError(f"`{name}` must name the task of each sample, but some are missing.")
 
 
 def _check_one_type(arrays: list[np.ndarray]) -> None:
-    """Raise a TypeError where the labels of tasks can't be sorted together."""
+    """Raise a ValueError where the labels of tasks can't be sorted together."""
     types = {"string" if labels.dtype.kind in "OU" else labels.dtype.kind for labels in arrays}
     if len(types) > 1 and not types <= set("biuf"):
-        raise TypeError(
+        raise ValueError(
             "`classes` must have labels of one type, for all tasks. Got the dtypes "
             f"{', '.join(str(labels.dtype) for labels in arrays)}."
         )

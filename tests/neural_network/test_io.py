@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -11,6 +12,7 @@ from torch import nn
 from sklearn_usps import (
     ConvNetClassifier,
     ImageNormalizer,
+    JointConvNetClassifier,
     RandomDeformer,
     load_model,
     save_model,
@@ -94,6 +96,20 @@ def test_a_network_of_the_user_must_be_trusted(bars, path):
     for trusted in ([name], [Linear]):
         loaded = load_model(path, trusted=trusted)
         np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+def test_requests_for_metadata_come_back(bars, path):
+    X, y = bars
+    classifier = JointConvNetClassifier(network="torch7", **FAST)
+    with sklearn.config_context(enable_metadata_routing=True):
+        classifier.set_fit_request(task=True).set_score_request(task=False)
+        save_model(make_pipeline(ImageNormalizer(), classifier).fit(X, y), path)
+        loaded = load_model(path)[-1]
+        requests = loaded.get_metadata_routing()
+        assert requests.fit.requests["task"] is True
+        assert requests.score.requests["task"] is False
+        assert loaded.set_score_request(task=True).get_metadata_routing().score.requests["task"]
+    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
 
 
 @pytest.mark.parametrize("trusted", ["a.b", Linear, [3], {Linear}])

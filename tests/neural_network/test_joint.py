@@ -299,6 +299,25 @@ def test_class_weight_balances_each_task(two_tasks):
         np.testing.assert_allclose(weights(by_hand)[name], value, rtol=1e-3, atol=1e-5)
 
 
+def test_class_weight_of_labels_by_name(two_tasks):
+    X, y, task = two_tasks
+    y = np.select([y == "lying", y == "standing"], ["0", "1"], y)  # digits that are strings
+    by_name = {"0": 2.0, "left": 3}
+    params = {**SMALL, "max_epochs": 2}
+    weighted = JointConvNetClassifier(class_weight=by_name, **params).fit(X, y, task=task)
+    by_sample = [by_name.get(label, 1.0) for label in y]
+    by_hand = JointConvNetClassifier(**params).fit(X, y, by_sample, task=task)
+    for name, value in weights(by_hand).items():
+        np.testing.assert_allclose(weights(weighted)[name], value, rtol=1e-5, atol=1e-6)
+    bars = task == "bars"
+    weighted.partial_fit(X[bars], y[bars], task="bars")  # where there is no "left"
+    copy.deepcopy(weighted.classifiers_["bars"]).partial_fit(X[bars], y[bars])
+    with pytest.raises(
+        ValueError, match=r"class_weight has \['2'\], but the classes are \['0', '1'"
+    ):
+        JointConvNetClassifier(class_weight={"2": 2.0}).fit(X, y, task=task)
+
+
 # Training
 
 
@@ -408,9 +427,12 @@ def test_samples_that_are_too_few_to_hold_out(two_tasks):
     message = r"only one of \['sides: left'\]. Leave them out, or give X_val"
     with pytest.raises(ValueError, match=message):
         classifier.fit(X[alone], y[alone], task=task[alone])
+    for options in ({}, {"X_val": X, "y_val": y, "task_val": task}):
+        with pytest.raises(ValueError, match="got 0 class in the task 'sides', without samples of"):
+            classifier.fit(X, y, (task == "bars").astype(float), task=task, **options)
     few = (task == "bars") | np.isin(np.arange(160), np.flatnonzero(task == "sides")[:4])
     classifier.set_params(validation_fraction=0.05)
-    message = r"no sample of the tasks \['sides'\]: give .* or a larger validation_fraction"
+    message = r"no sample of the tasks \['sides'\]: give X_val, or a larger validation_fraction"
     with pytest.raises(ValueError, match=message):
         classifier.fit(X[few], y[few], task=task[few])
 
@@ -491,7 +513,7 @@ def test_classes_of_partial_fit_that_are_none(two_tasks):
         ({"bars": [0, 1], 1: [0, 1]}, TypeError, r"Got \['bars', 1\] instead"),
         ({**LABELS, "more": []}, ValueError, r"`classes` has no labels for the tasks \['more'\]"),
         ({"bars": "both", "sides": ["left"]}, ValueError, "array-like of shape"),
-        ({**LABELS, "sides": [0, 1]}, TypeError, "`classes` must have labels of one type"),
+        ({**LABELS, "sides": [0, 1]}, ValueError, "`classes` must have labels of one type"),
         ({"bars": LABELS["bars"]}, ValueError, r"`task` has \['sides'\], but fit has seen"),
         ({**LABELS, "sides": ["left"]}, ValueError, r"not in `self.classifiers_\['sides'\].class"),
     ]:
@@ -569,6 +591,7 @@ def test_tasks_that_are_wrong_or_missing(two_tasks, fitted):
         (task[:-1], "inconsistent numbers of samples"),
         (np.stack([task, task], axis=1), "`task` must have the shape"),
         ([None, *task[1:]], "`task` must name the task of each sample, but some are missing"),
+        ((float("nan"), *task[1:].tolist()), "some are missing"),
         (pd.Series(task).mask(task == "bars"), "some are missing"),
         ([0, *task[1:].tolist()], "`task` has strings and other values"),
     ]:

@@ -93,10 +93,10 @@ def test_own_network(two_tasks):
 class Mixed(nn.Module):
     """A user's network with other kinds of layers."""
 
-    def __init__(self, image_shape, n_classes):
+    def __init__(self, image_shape, n_classes, bias=True):
         super().__init__()
-        self.convolution = weight_norm(nn.Conv2d(1, 4, 4, stride=4))
-        self.norm = nn.LayerNorm((4, 4, 4))
+        self.convolution = weight_norm(nn.Conv2d(1, 4, 4, stride=4, bias=bias))
+        self.norm = nn.Sequential(nn.LayerNorm((4, 4, 4)), nn.RMSNorm((4, 4, 4)))
         self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
         self.output = nn.Linear(64, n_classes)
 
@@ -106,15 +106,20 @@ class Mixed(nn.Module):
 
 
 @pytest.mark.parametrize("shared", [1, 2])
-def test_layers_of_other_kinds(two_tasks, shared):
+@pytest.mark.parametrize("bias", [False, True])
+def test_layers_of_other_kinds(two_tasks, shared, bias):
     X, y, task = two_tasks
     classifier = JointConvNetClassifier(
-        network=Mixed, shared=shared, max_epochs=1, random_state=0
+        network=Mixed,
+        network_params={"bias": bias},
+        shared=shared,
+        max_epochs=1,
+        random_state=0,
     ).fit(X, y, task=task)
     bars, sides = (
         dict(c.net_.module_.named_parameters()) for c in classifier.classifiers_.values()
     )
-    expected = {"convolution.bias"}
+    expected = {"convolution.bias"} if bias else set()
     expected |= {f"convolution.parametrizations.weight.original{i}" for i in (0, 1)}
     if shared == 2:
         expected |= {"attention.in_proj_weight", "attention.in_proj_bias"}
@@ -136,11 +141,41 @@ class OutputFirst(nn.Module):
 def test_layers_that_differ_cannot_be_shared(two_tasks):
     X, y, task = two_tasks
     message = (
-        r"shared: layer 1 .* 'weight' has the shapes \(3, 20\) and \(2, 20\).* in the order in "
+        r"shared: layer 1 .* have the shapes \[{'weight': \(3, 20\), .*} and|.* in the order in "
         "which the network makes them: the output layer must come last"
     )
     with pytest.raises(ValueError, match=message):
         JointConvNetClassifier(network=OutputFirst).fit(X, y, task=task)
+
+
+class Odd(nn.Module):
+    """Has layers that only some of the tasks have, or whose sizes are not known yet."""
+
+    def __init__(self, image_shape, n_classes, kind):
+        super().__init__()
+        n_pixels = image_shape[0] * image_shape[1]
+        if kind == "lazy":
+            self.hidden = nn.LazyLinear(20)
+        else:
+            self.hidden = nn.Linear(n_pixels, 20, bias=n_classes == 2)
+        self.output = nn.Linear(20, n_classes)
+
+    def forward(self, images):
+        return self.output(self.hidden(images.flatten(1)).relu())
+
+
+def test_layers_that_are_of_some_tasks_or_have_no_sizes(two_tasks):
+    X, y, task = two_tasks
+    for kind, message in [
+        (
+            "some",
+            r"shared: layer 1 .* \[{'weight': \(20, 256\)}\] and \[{'weight': .*'bias': \(20,",
+        ),
+        ("lazy", "network: LazyLinear has no sizes before its first call"),
+    ]:
+        classifier = JointConvNetClassifier(network=Odd, network_params={"kind": kind})
+        with pytest.raises(ValueError, match=message):
+            classifier.fit(X, y, task=task)
 
 
 class OneLayer(nn.Linear):

@@ -34,6 +34,25 @@ def test_samples_of_weight_zero_are_as_if_not_there(early_stopping, bars):
     ]
 
 
+def test_class_weight_is_by_label(bars):
+    X, y = bars
+    y = np.array(["0", "1", "b"])[y]
+    classifier = ConvNetClassifier(class_weight={"1": 0.5, "b": 2}, **FAST).fit(X, y)
+    by_hand = ConvNetClassifier(**FAST).fit(X, y, np.array([1, 0.5, 2])[np.arange(120) % 3])
+    np.testing.assert_allclose(
+        classifier.predict_proba(X), by_hand.predict_proba(X), rtol=1e-3, atol=1e-6
+    )
+    classifier.partial_fit(X[y == "0"], y[y == "0"])  # where no label is in the dict
+    for wrong, message in [
+        ({"0": 1, "z": 1}, r"class_weight has \['z'\], but the classes are \['0', '1', 'b'\]"),
+        ({0: 1}, r"class_weight has \[0\], but the classes are"),
+        ({"0": -1}, "class_weight must have weights of 0 or more"),
+        ({"0": np.inf}, "class_weight must have weights of 0 or more"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            ConvNetClassifier(class_weight=wrong, **FAST).fit(X, y)
+
+
 def test_equal_weights_are_no_weights(bars):
     X, y = bars
     plain = ConvNetClassifier(**FAST).fit(X, y)
