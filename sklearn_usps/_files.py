@@ -15,7 +15,10 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     # A name of its own keeps two writers of one path out of each other's temporary file.
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # or else a power cut may leave the name without the bytes
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
