@@ -94,7 +94,7 @@ class DeformationDisplay:
         )
         ax.set_xticks(
             [(width - 1) / 2, width + gap.shape[2] + (n_deformations * (width + 1) - 2) / 2],
-            ["as it is", f"{n_deformations} times deformed"],
+            ["as it is", "deformed" if n_deformations == 1 else f"{n_deformations} times deformed"],
         )
         ax.tick_params(length=0)
         ax.set_yticks([])

@@ -152,6 +152,7 @@ class MisclassifiedDisplay:
                     ha="center",
                     va="top",
                     fontsize=size,
+                    parse_math=False,  # a label may have a dollar sign
                 )
                 offset += LINE * size
         if not len(images):
@@ -324,6 +325,8 @@ class MisclassifiedDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_predictions")
         check_consistent_length(X, y_true, y_pred, y_proba)
         y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+        if not len(y_true):
+            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         unique_labels(y_true, y_pred)  # raises where numbers are compared with strings
         indices = np.flatnonzero(y_true != y_pred)
         if y_proba is not None:

@@ -104,7 +104,9 @@ class TrainingCurveDisplay:
                     continue
                 label = prefix + {"train": "training", "valid": "validation"}[part]
                 epochs = [epoch["epoch"] for epoch in history]
-                self.lines_ += ax.plot(epochs, values, style, color=color, label=label)
+                # A line through one point is none.
+                dot = "." if len(epochs) == 1 else ""
+                self.lines_ += ax.plot(epochs, values, style, marker=dot, color=color, label=label)
             best = (self.best_epochs or {}).get(name)
             if best is not None:
                 value = factor * history[best - 1][f"valid_{metric}"]

@@ -250,3 +250,15 @@ def test_only_classifiers(digits):
 def test_wrong_input(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         MisclassifiedDisplay.from_predictions(*arguments, **options)
+
+
+def test_labels_with_dollar_signs_are_no_formulas():
+    X = np.random.default_rng(0).random((2, 64))
+    display = MisclassifiedDisplay.from_predictions(X, ["$a$", "b"], ["b", "b"])
+    assert not display.text_[0, 0].get_parse_math()
+    assert display.text_[0, 0].get_text() == "$a$ → b"
+
+
+def test_no_images_are_told():
+    with pytest.raises(ValueError, match="0 sample"):
+        MisclassifiedDisplay.from_predictions(np.zeros((0, 64)), [], [])

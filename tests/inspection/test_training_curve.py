@@ -95,6 +95,13 @@ def test_a_joint_classifier_has_curves_of_each_task(data):
     np.testing.assert_allclose(display.lines_[1].get_ydata(), errors)
 
 
+def test_one_epoch_is_a_dot(data):
+    once = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0).fit(*data)
+    (line,) = TrainingCurveDisplay.from_estimator(once).lines_
+    assert line.get_marker() == "."
+    assert line.get_ydata() == [100 * once.history_[0]["train_error"]]
+
+
 def test_what_has_no_curve(data, stopped):
     with pytest.raises(NotFittedError):
         TrainingCurveDisplay.from_estimator(ConvNetClassifier())
