@@ -730,18 +730,8 @@ def test_task_columns_that_are_none(two_tasks):
     X_and_task, _ = with_column("array", X, task)
     for params, data, options, message in [
         ({"task_column": 0}, X_and_task, {"task": task}, "`task` was given beside task_column=0"),
-        (
-            {"task_column": 300},
-            X_and_task,
-            {},
-            "task_column=300 must be .* Found none",
-        ),
-        (
-            {"task_column": "task"},
-            X_and_task,
-            {},
-            "task_column='task' must be .* Found none",
-        ),
+        ({"task_column": 300}, X_and_task, {}, "task_column=300 must be .* Found none"),
+        ({"task_column": "task"}, X_and_task, {}, "task_column='task' must be .* Found none"),
         (
             {"task_column": "task"},
             pd.DataFrame(X_and_task, columns=["task", "task", *range(255)]),

@@ -141,8 +141,9 @@ class OutputFirst(nn.Module):
 def test_layers_that_differ_cannot_be_shared(two_tasks):
     X, y, task = two_tasks
     message = (
-        r"shared: layer 1 .* have the shapes \[{'weight': \(3, 20\), .*} and|.* in the order in "
-        "which the network makes them: the output layer must come last"
+        r"shared: layer 1 .* have the shapes \[{'weight': \(3, 20\), 'bias': \(3,\)}\] and "
+        r"\[{'weight': \(2, 20\), 'bias': \(2,\)}\]\. Layers count in the order in which the "
+        "network makes them: the output layer must come last"
     )
     with pytest.raises(ValueError, match=message):
         JointConvNetClassifier(network=OutputFirst).fit(X, y, task=task)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import skops.io
 import torch
+from factor import FACTOR
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
@@ -27,8 +28,6 @@ from sklearn_usps import (
     save_model,
 )
 
-#: How many times the ordinary number of changed files to try.
-FACTOR = int(os.environ.get("SKLEARN_USPS_FUZZ_FACTOR", "1"))
 SMALL = {"network": "torch7", "lr": 0.01, "max_epochs": 1, "random_state": 0}
 
 LOAD_AND_PREDICT = """
