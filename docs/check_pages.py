@@ -50,7 +50,7 @@ def missing() -> list[str]:
         'linkchecker: pip install "sklearn-usps[docs]"': linkchecker(),
     }
     try:
-        import selenium  # noqa: F401
+        import selenium  # noqa: F401 (asked whether it is there)
     except ImportError:
         found['selenium: pip install "sklearn-usps[docs]"'] = None
     return [f"Missing: {what}" for what, there in found.items() if not there]

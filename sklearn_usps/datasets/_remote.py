@@ -96,6 +96,7 @@ def fetch_file(
         if content is not None:
             if remote.is_content(content):  # another process was first
                 return content
+            # Where there is content, there is a folder.
             _set_aside(folder / remote.name, content)  # type: ignore[operator]
         content = _download(remote, folder, n_retries, delay, progressbar)
         _keep(remote, folder, content)

@@ -359,6 +359,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         self._set_labels(labels)
         weights = check_weights(sample_weight, X)
         codes = labels.encode(y, task)
+        # Before the split, which would say of a task without weight that none of it is held out.
         counted = codes if weights is None else codes[weights > 0]
         check_two_classes(counted, labels.decode_tasks(counted), labels.tasks)
         random_state = check_random_state(self.random_state)
@@ -601,7 +602,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     def _make_split(self, codes, weights, **options) -> Split:
         """Which samples train and validate; the weights of each task have a mean of one."""
         labels = self._labels()
-        # Two tasks may have the same label, which "balanced" is not to count together.
+        # A dict of weights is by label alone; errors name the task as well.
         by_label = isinstance(self.class_weight, dict)
         names = np.concatenate(labels.classes) if by_label else labels.names()
         split = make_split(codes, names, weights, self.class_weight, **options)
@@ -609,11 +610,11 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             valid_codes = codes if split.valid_data is None else split.valid_data.y
             valid_tasks = labels.decode_tasks(valid_codes[split.valid_rows])
             if len(missing := np.delete(labels.tasks, np.unique(valid_tasks))):
-                given = split.valid_data is not None
+                remedy = "X_val must have samples of each, of positive weight"
+                if split.valid_data is None:
+                    remedy = "give X_val, or a larger validation_fraction"
                 raise ValueError(
-                    f"The validation set has no sample of the tasks {missing.tolist()}: "
-                    + ("X_val must have samples of each, of positive weight." if given else "")
-                    + ("give X_val, or a larger validation_fraction." if not given else "")
+                    f"The validation set has no sample of the tasks {missing.tolist()}: {remedy}."
                 )
             split = replace(split, valid_weights=_per_task(split.valid_weights, valid_tasks))
         tasks = labels.decode_tasks(codes[split.train_rows])
@@ -679,6 +680,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
                 if hasattr(self._pixels, name):
                     setattr(classifier, name, getattr(self._pixels, name))
             classifier.classes_, classifier._network = classes, self._network
+            # A classifier refuses weights of labels that it doesn't have.
             if isinstance(weights := classifier.class_weight, dict):
                 own = {label: weights[label] for label in classes.tolist() if label in weights}
                 classifier.class_weight = own

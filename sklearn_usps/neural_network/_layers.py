@@ -139,14 +139,17 @@ class ScaledTanh(nn.Module):
 
 def convolution(n_in: int, n_out: int, size: int, **options) -> nn.Conv2d:
     """A convolution whose weights are left to be drawn."""
-    return skip_init(
-        nn.Conv2d, n_in, n_out, size, device=str(torch.get_default_device()), **options
-    )
+    return _skip_init(nn.Conv2d, n_in, n_out, size, **options)
 
 
 def linear(n_in: int, n_out: int) -> nn.Linear:
     """A linear layer whose weights are left to be drawn."""
-    return skip_init(nn.Linear, n_in, n_out, device=str(torch.get_default_device()))
+    return _skip_init(nn.Linear, n_in, n_out)
+
+
+def _skip_init(layer: type[nn.Module], *sizes: int, **options) -> nn.Module:
+    """`skip_init`, which takes the CPU where no device is named, on the default device."""
+    return skip_init(layer, *sizes, device=str(torch.get_default_device()), **options)
 
 
 def draw_uniform(limit: float, generator: torch.Generator | None, *tensors: torch.Tensor) -> None:

@@ -110,9 +110,13 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
         return None
     sample_weight = as_numbers(sample_weight, "sample_weight")
     weights = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if not weights.any():
-        raise ValueError("Sample weights must contain at least one non-zero number.")
+    _check_not_all_zero(weights)
     return weights
+
+
+def _check_not_all_zero(weights) -> None:
+    if not np.any(weights):
+        raise ValueError("Sample weights must contain at least one non-zero number.")
 
 
 def encode(
@@ -136,8 +140,7 @@ def accuracy(y, predicted: np.ndarray, sample_weight) -> float:
     y = check_labels(y, "y")
     if sample_weight is not None:
         sample_weight = as_numbers(sample_weight, "sample_weight")
-        if not np.any(sample_weight):  # of which older releases of scikit-learn make something else
-            raise ValueError("Sample weights must contain at least one non-zero number.")
+        _check_not_all_zero(sample_weight)  # of which older releases make a ZeroDivisionError
     try:
         return accuracy_score(y, predicted, sample_weight=sample_weight)
     except TypeError as error:
