@@ -650,6 +650,11 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         ]
         return JointNetwork(networks, self._n_shared)
 
+    def _check_sizes(self, weights, generator):
+        if len(self._task_classes) > len(weights):
+            raise ValueError("there are more tasks than weights")
+        super()._check_sizes(weights, generator)
+
     def _assemble(self, module, generator, **options) -> JointTrainer:
         labels = self._labels()
         tasks, sizes = labels.tasks.tolist(), labels.sizes()
