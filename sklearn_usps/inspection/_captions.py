@@ -2,8 +2,8 @@
 
 from itertools import product
 
-#: How much smaller a title may become before it is broken into more lines.
-_SMALLER = 0.8
+#: How much smaller a title may become before it is broken into lines, which are of that size.
+_SMALLER = 0.75
 
 
 def set_title(ax, parts):
@@ -12,7 +12,8 @@ def set_title(ax, parts):
     for breaks in sorted(product(" \n", repeat=len(parts) - 1), key=lambda b: b.count("\n")):
         text = "".join(map("".join, zip(parts, [*breaks, ""], strict=True)))
         title = ax.set_title(text, parse_math=False)
-        scale = min(1, width / title.get_window_extent().width)
+        largest = _SMALLER if "\n" in text else 1
+        scale = min(largest, width / title.get_window_extent().width)
         if scale >= _SMALLER:
             break
     title.set_fontsize(scale * title.get_fontsize())
@@ -32,3 +33,10 @@ def add_legend(ax, lines, labels, title):
     low, high = ax.get_ylim()
     share = min(1.1 * box.height / ax.bbox.height + 0.03, 0.7)
     ax.set_ylim(low, low + (high - low) / (1 - share))
+
+
+def shrink_labels(ax, distance):
+    """Make the labels of two ticks smaller where they are too long for their distance in pixels."""
+    labels = ax.get_xticklabels()
+    length = sum(label.get_window_extent().width for label in labels) / 2
+    ax.tick_params(axis="x", labelsize=min(1, distance / length) * labels[0].get_fontsize())

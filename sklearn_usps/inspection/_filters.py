@@ -100,7 +100,10 @@ class FilterDisplay:
         self.images_ = _draw(ax, self.filters, places, cmap)
         self.maps_ = None
         if self.maps is not None:
-            self.maps_ = _draw(ax, self.maps, [(x, y + 1.05) for x, y in places], cmap)
+            self.maps_ = maps = _draw(ax, self.maps, [(x, y + 1.05) for x, y in places], cmap)
+            # Below, where it takes nothing of the width.
+            below = {"location": "bottom", "shrink": 0.8, "pad": 0.03}
+            self.figure_.colorbar(maps[0], ax=ax, label="Feature map", **below)
         ax.set(
             xlim=(-0.05, n_columns),
             ylim=(n_rows * tile_height - 0.1, -0.05),
@@ -108,11 +111,6 @@ class FilterDisplay:
         )
         ax.set_axis_off()
         self.figure_.colorbar(self.images_[0], ax=ax, label="Weight", shrink=0.8)
-        if self.maps is not None:
-            # Below, where it takes nothing of the width, not even where there is no layout engine.
-            self.figure_.colorbar(
-                self.maps_[0], ax=ax, label="Feature map", location="bottom", shrink=0.8, pad=0.03
-            )
         set_title(ax, self._title())
         return self
 
