@@ -3,7 +3,7 @@
 from itertools import product
 
 #: How much smaller a title may become before it is broken into lines, which are of that size.
-_SMALLER = 0.75
+_SMALLER = 0.7
 
 
 def set_title(ax, parts):
