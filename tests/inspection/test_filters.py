@@ -252,3 +252,4 @@ def test_drawing_changes_nothing(data):
     display.filters[:] = 0
     for name, value in classifier.net_.module_.state_dict().items():
         assert torch.equal(value, before[name])
+    assert not any(module._forward_hooks for module in classifier.net_.module_.modules())

@@ -135,6 +135,11 @@ def test_each_curve_and_each_mark_has_its_own_values(metric):
     assert display.ax_.get_title() == "3 networks, up to 20 epochs"
 
 
+def test_title_has_the_value_of_the_best_epoch():
+    display = TrainingCurveDisplay(histories(1), best_epochs={"model 0": 5}).plot()
+    assert display.ax_.get_title() == "Best epoch 5 of 20: validation error 1.00 %"
+
+
 def test_many_models_are_told_apart_in_colour_and_in_grey():
     lines = TrainingCurveDisplay(histories(70)).plot().lines_[1::2]
     assert len({(line.get_color(), line.get_marker()) for line in lines}) == 70
@@ -225,6 +230,7 @@ def test_several_models_in_one_axes(data, stopped):
     labels = [line.get_label() for line in display.lines_]
     assert labels == ["stopped, training", "stopped, validation", "searched, training"]
     assert len({line.get_color() for line in display.lines_}) == 2
+    assert display.ax_.get_title() == "2 networks, up to 4 epochs, seed 0"
     frame = display.frame()
     assert frame["name"].tolist() == ["stopped"] * 4 + ["searched"] * 2
     assert frame["epoch"].tolist() == [1, 2, 3, 4, 1, 2]
@@ -237,6 +243,7 @@ def test_a_joint_classifier_has_curves_of_each_task(data):
     joint = JointConvNetClassifier(max_epochs=3, **SMALL).fit(X, y, task=task)
     display = TrainingCurveDisplay.from_estimator(joint)
     assert [line.get_label() for line in display.lines_] == ["a, training", "b, training"]
+    assert legend_texts(display) == ["a", "b", "training"]
     errors = [100 * epoch["tasks"]["b"]["train_error"] for epoch in joint.history_]
     np.testing.assert_allclose(display.lines_[1].get_ydata(), errors)
 
@@ -281,6 +288,7 @@ def test_training_that_was_interrupted(data):
     display = TrainingCurveDisplay.from_estimator(classifier)
     np.testing.assert_array_equal(display.lines_[0].get_xdata(), [1, 2])
     assert display.best_ == []
+    assert display.best_epochs == {}
 
 
 def test_what_has_no_curve(data, stopped):
