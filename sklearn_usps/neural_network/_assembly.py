@@ -9,11 +9,11 @@ import warnings
 
 import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping, LRScheduler, ProgressBar
+from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import nn
 
 from ..preprocessing import RandomDeformer
-from ._epoch_log import EpochLog
+from ._epoch_log import EpochBar, EpochLog
 from ._layer_rates import rate_factors
 from ._samples import Split
 from ._schedules import SCHEDULES
@@ -118,7 +118,7 @@ def _is_lr_scheduler(callback) -> bool:
 
 def _log(classifier) -> list:
     # The bar is wiped off before the line of the epoch is printed.
-    bar = [("progress_bar", ProgressBar())] if classifier.verbose >= 2 else []
+    bar = [("progress_bar", EpochBar())] if classifier.verbose >= 2 else []
     log = [("epoch_log", EpochLog())] if classifier.verbose else []
     return [*(bar if sys.stderr.isatty() else []), *log]
 

@@ -147,7 +147,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         Seeds the one generator that all random numbers are drawn from.
 
     verbose : int, default=0
-        1 prints the errors and the time of each epoch; 2 shows a progress bar as well.
+        1 prints the errors and the time of each epoch, its number bold where the mean of the tasks'
+        validation losses is the smallest so far; 2 shows a progress bar as well.
 
     Attributes
     ----------
