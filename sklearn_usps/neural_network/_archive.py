@@ -126,8 +126,8 @@ class _Walk:
                 (2, 0): np.lib.format.read_array_header_2_0,
             }[np.lib.format.read_magic(file)]
             shape, _, dtype = read_header(file)
-            claimed, there = math.prod(shape) * dtype.itemsize, len(file.read())
-        if claimed != there or (dtype.itemsize == 0 and math.prod(shape)):
+            n_values, there = math.prod(int(side) for side in shape), len(file.read())
+        if n_values * dtype.itemsize != there or (n_values and not there):
             raise ValueError(f"the array {name} of shape {shape} and {dtype} has {there} bytes")
         return there
 

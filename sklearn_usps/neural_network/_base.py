@@ -101,7 +101,7 @@ class BaseConvNet(BaseEstimator):
 
     def _restore(self, net_state) -> Trainer:
         """The net of a state, which may be from a file that is damaged or hostile."""
-        n_pixels = getattr(self, "_pixels", self).n_features_in_
+        n_pixels = vars(self).get("_pixels", self).n_features_in_
         if math.prod(self.image_shape_) != n_pixels:
             raise ValueError(f"images of {n_pixels} pixels have no shape {self.image_shape_}")
         generator = torch.Generator()
