@@ -1,12 +1,13 @@
 """What is in a model file, checked before anything is made of it.
 
-skops checks which types a file names, but not how much they become: a few thousand bytes may
-describe gigabytes, by objects that are named many times or archives within the archive. Here a file
-is refused that becomes far more than its size, as none does that :func:`save_model` writes.
+skops checks which types a file names, but not how much they become, nor all that is done with
+values: a few thousand bytes may describe gigabytes, by objects that are named many times or
+archives within the archive. Here such files are refused, as none is that :func:`save_model` writes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
@@ -19,11 +20,11 @@ import numpy as np
 VERSIONS = "versions.json"
 #: The protocol of the oldest skops that we take. Files may claim an older one, whose code is older.
 _MIN_PROTOCOL = 2
-#: What skops calls the kinds of objects that become no more than they are and, but for functions of
-#: numpy's and scipy's, call nothing.
-_KINDS = {
-    *("DictNode", "DTypeNode", "FunctionNode", "JsonNode", "ListNode", "NdArrayNode", "ObjectNode"),
-    *("RandomStateNode", "SetNode", "SliceNode", "TupleNode", "TypeNode"),
+#: What skops calls the kinds of objects that are made of values without a call of anything that the
+#: file names, as checked here.
+_PLAIN_KINDS = {
+    *("DictNode", "DTypeNode", "FunctionNode", "JsonNode", "ListNode", "NdArrayNode"),
+    *("RandomStateNode", "SliceNode", "TupleNode", "TypeNode"),
 }
 #: An array may be in several places. All places together may have this many times the bytes of the
 #: file, and some more.
@@ -40,8 +41,8 @@ def check_archive(content: bytes) -> tuple[dict[str, str], set[str]]:
     versions : dict
         The versions of the libraries that it was written with.
 
-    unusual : set of str
-        The types of its objects that are of other kinds than estimators hold as a rule.
+    types : set of str
+        The types of its objects that are more than plain values.
 
     Raises
     ------
@@ -56,85 +57,101 @@ def check_archive(content: bytes) -> tuple[dict[str, str], set[str]]:
             raise ValueError("its members overlap")
         if len({member.filename for member in members}) < len(members):
             raise ValueError("it has several members of one name")
-        if damaged := archive.testzip():
-            raise ValueError(f"bad checksum of {damaged}")
         versions = dict(json.loads(archive.read(VERSIONS)))
         description = json.loads(archive.read("schema.json"))
         if description["protocol"] < _MIN_PROTOCOL:
             raise ValueError("it claims an old protocol")
         walk = _Walk(archive)
-        if walk.size_of(description) > _MAX_RATIO * len(content) + _SLACK:
+        walk.digest(description)
+        if walk.n_bytes > _MAX_RATIO * len(content) + _SLACK:
             raise ValueError("its arrays become far more than its size")
-        return versions, walk.unusual
+        return versions, walk.types
 
 
 class _Walk:
-    """A walk over the description of an object, which for skops is JSON."""
+    """A walk over the description of an object, which for skops is JSON.
+
+    An object in several places has the same `__id__` in all of them, and skops takes one of them
+    for all. It writes each of them in full: they must be the same, or else what was checked in one
+    place would not be what is made there, and by short names few objects would stand for many.
+    """
 
     def __init__(self, archive: zipfile.ZipFile):
         self.archive = archive
-        #: The objects by their numbers, and how many bytes of arrays they have.
-        self.objects: dict[int, dict] = {}
-        self.sizes: dict[int, int] = {}
-        self.files: set[str] = set()
-        self.unusual: set[str] = set()
+        self.digests: dict[int, str] = {}
+        #: The arrays that the members are.
+        self.arrays: dict[str, int | None] = {}
+        self.n_bytes = 0
+        self.types: set[str] = set()
 
-    def size_of(self, part: Any) -> int:
-        """How many bytes of arrays a part has, those in several places as often."""
+    def digest(self, part: Any) -> str:
+        """Check a part, and tell it from others, whatever the identities and files in it."""
         if isinstance(part, list):
-            return sum(map(self.size_of, part))
-        if not isinstance(part, dict):
-            return 0
-        number = part.get("__id__")
+            described = repr([self.digest(value) for value in part])
+        elif isinstance(part, dict):
+            described = repr(
+                {
+                    key: self.digest(value)
+                    for key, value in part.items()
+                    if key not in ("__id__", "file") or isinstance(value, dict)
+                }
+            )
+        else:
+            return repr(part)
+        digest = hashlib.sha256(described.encode()).hexdigest()
         # Keys of a user's dict may have the names of ours. Their values are objects.
-        if number is None or isinstance(number, dict):
-            return self._size_of_new(part)
-        if type(number) is not int or number <= 0:
-            raise ValueError(f"it has the object number {number!r}")
-        if number not in self.objects:
-            self.objects[number] = part
-            self.sizes[number] = self._size_of_new(part)
-        elif self.objects[number] != part:
-            # skops writes it in full again, but reads the number only: objects that contain each
-            # other by short names would become many.
-            raise ValueError(f"it has two objects of the number {number}")
-        return self.sizes[number]
+        if isinstance(part, dict) and isinstance(part.get("__loader__"), str):
+            self._check_object(part, digest)
+        elif isinstance(part, dict) and not isinstance(part.get("__id__", {}), dict):
+            raise ValueError("it has an object of no kind")
+        return digest
 
-    def _size_of_new(self, part: dict) -> int:
-        kind = part.get("__loader__")
-        size = sum(map(self.size_of, part.values()))
-        if isinstance(kind, str):
-            if kind not in _KINDS:
-                self.unusual.add(f"{part['__module__']}.{part['__class__']}")
-            if kind == "RandomStateNode":
-                _check_random_state(part)
-            if kind == "NdArrayNode" and part["type"] == "numpy":
-                size += self._check_array(part)
-        return size
+    def _check_object(self, part: dict, digest: str) -> None:
+        identity = part.get("__id__")
+        if identity is not None:
+            if type(identity) is not int or identity <= 0:
+                raise ValueError(f"it has an object of the identity {identity!r}")
+            if self.digests.setdefault(identity, digest) != digest:
+                raise ValueError(f"it has two objects of the identity {identity}")
+        kind = part["__loader__"]
+        if kind not in _PLAIN_KINDS:
+            self.types.add(f"{part['__module__']}.{part['__class__']}")
+        elif kind == "RandomStateNode":
+            _check_random_state(part)
+        elif kind == "NdArrayNode" and part["type"] == "numpy":
+            self._check_array(part)
 
-    def _check_array(self, part: dict) -> int:
-        """The size of an array, after a check that it is as large as it claims, and alone."""
-        if part["__class__"] == "void":  # would take an integer for the bytes to allocate
-            raise ValueError("it has an array of no type")
-        name = part["file"]
-        if name in self.files:
+    def _check_array(self, part: dict) -> None:
+        """Check that an array is plain, as large as it claims, and the only one of its member."""
+        name, identity = part["file"], part.get("__id__")
+        if name in self.arrays and self.arrays[name] != identity:
             raise ValueError(f"two of its arrays are the member {name}")
-        self.files.add(name)
+        self.arrays[name] = identity
         with self.archive.open(name) as file:
             read_header = {
                 (1, 0): np.lib.format.read_array_header_1_0,
                 (2, 0): np.lib.format.read_array_header_2_0,
             }[np.lib.format.read_magic(file)]
             shape, _, dtype = read_header(file)
-            n_values, there = math.prod(int(side) for side in shape), len(file.read())
-        if n_values * dtype.itemsize != there or (n_values and not there):
-            raise ValueError(f"the array {name} of shape {shape} and {dtype} has {there} bytes")
-        return there
+            n_values, n_bytes = math.prod(int(side) for side in shape), len(file.read())
+        if n_values * dtype.itemsize != n_bytes or (n_values and not n_bytes):
+            raise ValueError(f"the array {name} of shape {shape} and {dtype} has {n_bytes} bytes")
+        # A scalar is made by its type, of which some take numbers for sizes.
+        is_scalar = shape == () and part["__class__"] == dtype.type.__name__
+        if dtype.names is not None or not (part["__class__"] == "ndarray" or is_scalar):
+            raise ValueError(f"the array {name} of {dtype} can't be of type {part['__class__']}")
+        self.n_bytes += n_bytes
 
 
 def _check_random_state(part: dict) -> None:
     """Check where a generator is in its numbers: numpy does not, and reads memory beyond them."""
-    state = part["content"]["content"]["state"]["content"]
-    position = json.loads(state["pos"]["content"])
+    state = _content(_content(part["content"], "DictNode")["state"], "DictNode")
+    position = json.loads(_content(state["pos"], "JsonNode"))
     if type(position) is not int or not 0 <= position <= _TWISTER_SIZE:
         raise ValueError(f"it has a random state at the position {position!r}")
+
+
+def _content(part: dict, kind: str) -> Any:
+    if part["__loader__"] != kind:
+        raise ValueError("it has a random state of no numbers")
+    return part["content"]

@@ -136,6 +136,8 @@ def find_device(device: str) -> str:
 
 def find_device_or_cpu(device: str) -> str:
     """The device that a name stands for on this machine, with a warning the CPU if none."""
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {DEVICES}")
     if device == "auto" or _is_available(device):
         return find_device(device)
     warnings.warn(

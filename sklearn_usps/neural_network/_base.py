@@ -10,9 +10,15 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from skorch.history import History
 
+from .._sizes import check_two_sizes
 from ._assembly import assemble_net, find_device, find_device_or_cpu
 from ._networks import build_network, own_randomness
 from ._trainer import Trainer
+
+#: The most layers, and tasks, of a network in a file.
+MAX_LAYERS = 1000
+#: What fused optimizers know of each parameter.
+_FUSED_STATES = {"AdamW": {"step", "exp_avg", "exp_avg_sq"}, "SGD": {"momentum_buffer"}}
 
 
 class BaseConvNet(BaseEstimator):
@@ -101,9 +107,12 @@ class BaseConvNet(BaseEstimator):
 
     def _restore(self, net_state) -> Trainer:
         """The net of a state, which may be from a file that is damaged or hostile."""
+        shape = check_two_sizes(self.image_shape_, "image_shape_", "(height, width)")
         n_pixels = vars(self).get("_pixels", self).n_features_in_
-        if math.prod(self.image_shape_) != n_pixels:
-            raise ValueError(f"images of {n_pixels} pixels have no shape {self.image_shape_}")
+        if math.prod(shape) != n_pixels:
+            raise ValueError(f"images of {n_pixels} pixels have no shape {shape}")
+        if not isinstance(self.classes_, np.ndarray) or self.classes_.ndim != 1:
+            raise ValueError("classes_ is no array of labels")
         generator = torch.Generator()
         if isinstance(self._network[0], str):
             self._check_sizes(net_state["weights"], generator)
@@ -122,11 +131,11 @@ class BaseConvNet(BaseEstimator):
         """Check that the network has the weights of a file, before it takes any memory.
 
         A damaged or hostile file may tell of a network that would take all, or of so many layers
-        that even without memory they would take hours.
+        that even without memory they would take minutes.
         """
         _, params = self._network
-        if max(map(np.size, (params or {}).values()), default=0) > len(weights):
-            raise ValueError("there are more layers than weights")
+        if max(map(np.size, (params or {}).values()), default=0) > MAX_LAYERS:
+            raise ValueError(f"the network has more than {MAX_LAYERS} layers")
         with torch.device("meta"):
             network = self._build_network(generator)
         sizes = {
@@ -152,8 +161,20 @@ def _load_optimizer_state(net: Trainer, arrays: dict[str, dict]) -> None:
     names = {parameter: name for name, parameter in net.module_.named_parameters()}
     parameters = [p for group in net.optimizer_.param_groups for p in group["params"]]
     state = {i: _tensors(arrays[names[p]]) for i, p in enumerate(parameters) if names[p] in arrays}
+    if net.optimizer_.defaults.get("fused"):
+        _check_fused_state(type(net.optimizer_).__name__, parameters, state)
     # This puts each tensor where the optimizer wants it.
     net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": state})
+
+
+def _check_fused_state(optimizer: str, parameters: list, state: dict[int, dict]) -> None:
+    """Check what fused kernels, which look at no sizes, find beside the parameters."""
+    for i, tensors in state.items():
+        expected = {
+            name: () if name == "step" else parameters[i].shape for name in _FUSED_STATES[optimizer]
+        }
+        if {name: tensor.shape for name, tensor in tensors.items()} not in ({}, expected):
+            raise ValueError("the optimizer's state is not that of the weights")
 
 
 def _arrays(tensors: dict) -> dict[str, np.ndarray]:

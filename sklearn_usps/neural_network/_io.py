@@ -14,14 +14,38 @@ from typing import Any
 
 import skops.io
 from sklearn.base import BaseEstimator
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_selection import VarianceThreshold
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import (
+    Binarizer,
+    FunctionTransformer,
+    MaxAbsScaler,
+    MinMaxScaler,
+    Normalizer,
+    PowerTransformer,
+    QuantileTransformer,
+    RobustScaler,
+    StandardScaler,
+)
 
 from .._files import write_atomically
 from ._archive import VERSIONS, check_archive
 
-#: What may be in a file beyond the types that skops trusts, by the names under which it finds them:
-#: what this library has, a function that a recipe scales its input with, and what `set_fit_request`
-#: leaves, which are names.
+#: The estimators of scikit-learn's that may be in a file. Others, such as support vector machines,
+#: compute with what is in it in ways that nothing checks.
+_OF_SKLEARN = [
+    *(ColumnTransformer, DummyClassifier, FeatureUnion, LogisticRegression, PCA, Pipeline),
+    *(Binarizer, FunctionTransformer, MaxAbsScaler, MinMaxScaler, Normalizer, PowerTransformer),
+    *(QuantileTransformer, RobustScaler, StandardScaler, VarianceThreshold),
+]
+#: What else may be in it, by the names under which skops finds it: what this library has, a
+#: function that a recipe scales its input with, and what `set_fit_request` leaves, which are names.
 _TRUSTED = [
+    *(f"{estimator.__module__}.{estimator.__qualname__}" for estimator in _OF_SKLEARN),
     "numpy.interp",
     "sklearn.utils._metadata_requests.MetadataRequest",
     "sklearn.utils._metadata_requests.MethodMetadataRequest",
@@ -80,17 +104,19 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
             "model refers to itself and can't be saved: so do steps of scikit-learn's that have "
             "asked for metadata, such as by set_fit_request."
         ) from error
+    buffer = io.BytesIO(content)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(VERSIONS, json.dumps(_versions()))
+    content = buffer.getvalue()
     try:
-        skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
+        _, types = check_archive(content)
+        _make(content, [*types, *skops.io.get_untrusted_types(data=content)])
     except Exception as error:
         raise TypeError(
             "model can't be saved, since it could not be loaded again. What it holds must be found "
             f"in a module by its name, as a lambda or a class in a function is not: {error}"
         ) from error
-    buffer = io.BytesIO(content)
-    with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr(VERSIONS, json.dumps(_versions()))
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, content)
 
 
 def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None = None) -> Any:
@@ -103,9 +129,12 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
 
     trusted : list of str or type, default=None
         Further types that the file may hold, such as the class of your own network, by their full
-        names or as such. The estimators of this library and what skops knows of scikit-learn and
-        numpy are trusted anyway, but for sparse matrices and other objects that are made by calling
-        something. Trust only types that you know: their code is run.
+        names or as such. Trust only types that you know: their code is run. Trusted anyway are the
+        estimators of this library, arrays and plain values, functions of numpy and scipy, and of
+        scikit-learn `Pipeline`, `FeatureUnion`, `ColumnTransformer`, `Binarizer`,
+        `FunctionTransformer`, `MaxAbsScaler`, `MinMaxScaler`, `Normalizer`, `PowerTransformer`,
+        `QuantileTransformer`, `RobustScaler`, `StandardScaler`, `VarianceThreshold`, `PCA`,
+        `LogisticRegression` and `DummyClassifier`.
 
     Returns
     -------
@@ -117,8 +146,8 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, is no saved estimator, would become far more than its size, or holds
-        types that are not trusted.
+        If there is no regular file, or it is damaged, is no saved estimator, would become far more
+        than its size, or holds types that are not trusted.
     TypeError
         If `trusted` is no list of strings and types.
 
@@ -133,29 +162,45 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     """
     path = Path(path)
     by_user = _names([] if trusted is None else trusted)
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is no file.")
     content = path.read_bytes()
     try:
-        versions, unusual = check_archive(content)
+        versions, types = check_archive(content)
     except Exception as error:  # what zipfile and json raise on damaged files is anything
         raise ValueError(f"{path} is damaged or was not written by save_model: {error}") from error
     differences = _differences(versions)
     try:
-        found = set(skops.io.get_untrusted_types(data=content)) - set(_TRUSTED)
-        unknown = sorted((found | unusual) - set(by_user))
-        model = None if unknown else skops.io.loads(content, trusted=[*_TRUSTED, *by_user])
+        found = types.union(skops.io.get_untrusted_types(data=content)) - set(_TRUSTED)
+        unknown = sorted(found.difference(by_user))
+        model = None if unknown else _make(content, [*_TRUSTED, *by_user])
     except Exception as error:
         written = f" It was written with {differences}." if differences else ""
-        raise ValueError(f"{path} can't be loaded: {error!r}.{written}") from error
+        raise ValueError(f"{path} can't be loaded: {_say(error)}.{written}") from error
     if unknown:
         raise ValueError(
             f"{path} holds types that are not trusted: {', '.join(unknown)}. If you know them and "
             f"where the file is from, call load_model(path, trusted={unknown})."
         )
-    if not isinstance(model, BaseEstimator):
-        raise ValueError(f"{path} holds no estimator, but an object of {type(model)}.")
     if differences:
         warnings.warn(f"{path} was written with {differences}.", stacklevel=2)
     return model
+
+
+def _make(content: bytes, trusted: list[str]) -> BaseEstimator:
+    """The estimator that a file describes."""
+    model = skops.io.loads(content, trusted=trusted)
+    if not isinstance(model, BaseEstimator):
+        raise TypeError(f"it holds no estimator, but an object of {type(model)}")
+    model.get_params()  # or else it would be one that can't even be shown
+    return model
+
+
+def _say(error: Exception) -> str:
+    try:
+        return repr(error)
+    except Exception:  # what it is about can't be shown
+        return type(error).__name__
 
 
 def _names(trusted: Sequence[str | type]) -> list[str]:

@@ -15,7 +15,7 @@ from skorch.dataset import Dataset
 from skorch.history import History
 
 from ._assembly import assemble_net, single_epoch, whole_fit
-from ._base import BaseConvNet
+from ._base import MAX_LAYERS, BaseConvNet
 from ._classifier import ConvNetClassifier
 from ._joint_network import JointNetwork
 from ._joint_trainer import JointTrainer, Mix
@@ -652,8 +652,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         return JointNetwork(networks, self._n_shared)
 
     def _check_sizes(self, weights, generator):
-        if len(self._task_classes) > len(weights):
-            raise ValueError("there are more tasks than weights")
+        if not len(np.unique(self.tasks_)) == len(self._task_classes) <= MAX_LAYERS:
+            raise ValueError(f"the tasks are not alike, or more than {MAX_LAYERS}")
         super()._check_sizes(weights, generator)
 
     def _assemble(self, module, generator, **options) -> JointTrainer:
