@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
+from .._arrays import as_array
 from .._files import write_atomically
 from .._pictures import check_pixels, open_picture
 from .._sizes import check_two_sizes
@@ -209,7 +210,7 @@ def save_mosaic(
 
 def _as_bytes(images) -> np.ndarray:
     """Return images as uint8, checked."""
-    images = np.asarray(images)
+    images = np.asarray(as_array(images, "images"))
     if images.ndim != 3 or images.size == 0:
         raise ValueError(
             "images must have the shape (n_images, height, width), none of them 0. Got the shape "

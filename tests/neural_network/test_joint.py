@@ -634,6 +634,14 @@ def test_numbers_are_labels_and_tasks(two_tasks):
     assert classifier.predict(X, task=0).dtype == numbers.dtype
 
 
+@pytest.mark.parametrize("dtype", ["Int64", "boolean"])
+def test_nullable_integers_of_pandas_are_integers(two_tasks, dtype):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(max_epochs=1, **SMALL)
+    classifier.fit(X, y, task=pd.Series(task == "sides").astype(dtype))
+    assert str(list(classifier.classifiers_)) == "[0, 1]"
+
+
 # Metadata routing
 
 
