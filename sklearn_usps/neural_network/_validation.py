@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .._arrays import as_numbers, check_labels
 from ..preprocessing._image_shape import check_width, flatten_images, resolve_image_shape
+from ._samples import scale
 
 #: The most pixels of an image, 1024 × 1024: where there are more, X is likely something else, and
 #: the layers would take all memory.
@@ -136,11 +137,18 @@ def encode(
 
 
 def accuracy(y, predicted: np.ndarray, sample_weight) -> float:
-    """The share of labels that were predicted, after a check of what the user gave."""
+    """The share of labels that were predicted, after a check of what the user gave.
+
+    As in scikit-learn, weights may be negative here, but not in training.
+    """
     y = check_labels(y, "y")
     if sample_weight is not None:
         sample_weight = as_numbers(sample_weight, "sample_weight")
-        _check_not_all_zero(sample_weight)  # of which older releases make a ZeroDivisionError
+        sample_weight = _check_sample_weight(sample_weight, predicted, dtype=np.float64)
+        _check_not_all_zero(sample_weight)
+        sample_weight = scale(sample_weight)
+        if sample_weight.sum() == 0:  # of which scikit-learn makes a ZeroDivisionError
+            raise ValueError("Sample weights must not sum to zero: the score is divided by the sum.")
     try:
         return accuracy_score(y, predicted, sample_weight=sample_weight)
     except TypeError as error:
