@@ -61,6 +61,8 @@ def check_tasks(given, X, name: str = "task") -> np.ndarray:
         )
     task = column_or_1d(task)
     check_consistent_length(X, task)
+    if not len(task):  # nor has X any samples, which is said later
+        return task
     if task.dtype.kind in "OTf":
         _check_none_missing(task.tolist(), name)
     if task.dtype.kind in "OT":
