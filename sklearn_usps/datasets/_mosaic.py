@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
+from .._arrays import as_array
 from .._files import write_atomically
-from .._pictures import check_pixels, open_picture
+from .._pictures import check_number_of_pixels, check_pixels, open_picture
 from .._sizes import check_two_sizes
 
 #: Formats that keep every grey level, by the ending of the file's name.
@@ -155,8 +156,9 @@ def save_mosaic(
     Raises
     ------
     ValueError
-        If `images` has another shape, dtype or range, the grid has not enough tiles, or the
-        ending of `path` names no such format.
+        If `images` has another shape, dtype or range, the grid has not enough tiles, the picture
+        would have more pixels than `PIL.Image.MAX_IMAGE_PIXELS`, or the ending of `path` names no
+        such format.
 
     See Also
     --------
@@ -195,6 +197,7 @@ def save_mosaic(
             f"grid_shape={(n_rows, n_columns)} has {n_rows * n_columns} tiles, too few for "
             f"{n_images} images."
         )
+    check_number_of_pixels(n_rows * height, n_columns * width)
     grid = np.zeros((n_rows * n_columns, height, width), dtype=np.uint8)
     grid[:n_images] = tiles
     if order == "F":
@@ -209,7 +212,7 @@ def save_mosaic(
 
 def _as_bytes(images) -> np.ndarray:
     """Return images as uint8, checked."""
-    images = np.asarray(images)
+    images = np.asarray(as_array(images, "images"))
     if images.ndim != 3 or images.size == 0:
         raise ValueError(
             "images must have the shape (n_images, height, width), none of them 0. Got the shape "

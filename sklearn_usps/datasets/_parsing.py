@@ -35,7 +35,14 @@ def read_mat(content: bytes, **shapes: tuple[int, ...]) -> list[np.ndarray]:
     """Read the variables with the names and shapes given from a MATLAB file of version 5."""
     from scipy.io import loadmat, whosmat
 
-    plain = content[:_MAT_HEADER_SIZE] + b"".join(_mat_elements(content))
+    elements = []
+    left = _MAX_SIZE
+    for is_compressed, element in _mat_elements(content):
+        elements.append(_decompress(element[8:], max_size=left) if is_compressed else element)
+        left -= len(elements[-1])
+    plain = content[:_MAT_HEADER_SIZE] + b"".join(elements)
+    if any(is_compressed for is_compressed, _ in _mat_elements(plain)):
+        raise ValueError("it is compressed twice")  # which scipy would decompress without a limit
     found = {name: shape for name, shape, _ in whosmat(io.BytesIO(plain))}
     for name, shape in shapes.items():
         if found.get(name) != shape:
@@ -50,21 +57,18 @@ def read_mat(content: bytes, **shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [variables[name] for name in shapes]
 
 
-def _mat_elements(content: bytes) -> Iterator[bytes]:
-    """The elements of a MATLAB file, decompressed, which scipy would do without a limit."""
+def _mat_elements(content: bytes) -> Iterator[tuple[bool, bytes]]:
+    """The elements of a MATLAB file, and whether each is compressed."""
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
         raise ValueError("it is no MATLAB file of version 5")
     start = _MAT_HEADER_SIZE
-    left = _MAX_SIZE
     while start < len(content):
         kind, size = struct.unpack_from(order + "II", content, start)
         element = content[start : start + 8 + size]
         if len(element) < 8 + size:
             raise ValueError("it is truncated")
-        plain = _decompress(element[8:], max_size=left) if kind == _MAT_COMPRESSED else element
-        left -= len(plain)
-        yield plain
+        yield kind == _MAT_COMPRESSED, element
         start += 8 + size
 
 

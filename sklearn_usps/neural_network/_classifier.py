@@ -38,6 +38,7 @@ from ._validation import (
     check_validation_set,
     check_weights,
     encode,
+    remember_values,
 )
 
 
@@ -435,7 +436,9 @@ class ConvNetClassifier(
         _check_two_classes(y, split)
         previous = self.net_ if continuing else None
         n_batches = len(batch_slices(len(split.train_rows), self.batch_size))
-        return self._make_net(seed, previous, whole_fit(self, split, n_batches)), X, y
+        net = self._make_net(seed, previous, whole_fit(self, split, n_batches))
+        remember_values(self, X)
+        return net, X, y
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -490,6 +493,7 @@ class ConvNetClassifier(
         net = self._make_net(seed, previous, single_epoch(self, split))
         if previous is not None and type(net.optimizer_) is type(previous.optimizer_):
             net.optimizer_.state.update(previous.optimizer_.state)
+        remember_values(self, X)
         return self._train(net, X, y)
 
     def predict(self, X):

@@ -34,6 +34,7 @@ from ._validation import (
     check_training_images,
     check_validation_set,
     check_weights,
+    remember_values,
 )
 
 #: What a fit learns from the pixels.
@@ -116,7 +117,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         What deforms the images in training.
 
     average_shifts : bool, default=False
-        Whether probabilities are means of five, of the image and of it moved by one pixel.
+        Whether probabilities are means of five, of the image and of it moved by one pixel. A change
+        after the fit is one here, not in `classifiers_`.
 
     class_weight : dict, "balanced" or None, default=None
         What the samples of each class count in the training loss of their task. A dict counts for
@@ -377,6 +379,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         n_batches = len(Mix(np.bincount(tasks), self.batch_size))
         previous = self.net_ if continuing else None
         net = self._make_net(seed, previous, whole_fit(self, split, n_batches))
+        remember_values(self._pixels, X)
         return self._train(net, X, codes)
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -446,6 +449,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         net = self._make_net(seed, previous, single_epoch(self, split))
         if previous is not None and type(net.optimizer_) is type(previous.optimizer_):
             net.optimizer_.state.update(previous.optimizer_.state)
+        remember_values(self._pixels, X)
         return self._train(net, X, codes)
 
     def predict(self, X, *, task=None):

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
-from torch.nn.utils.parametrize import ParametrizationList
+from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
 NORMALIZATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
 
@@ -98,6 +98,8 @@ def _share(ours: list[nn.Module], theirs: list[nn.Module], number: int) -> None:
             "which the network makes them: the output layer must come last."
         )
     for our_module, their_module in zip(ours, theirs, strict=True):
+        if is_parametrized(our_module):  # wholly, with what a parametrization knows of the weights
+            their_module.parametrizations = our_module.parametrizations
         for name, parameter in our_module.named_parameters(recurse=False):
             setattr(their_module, name, parameter)
 

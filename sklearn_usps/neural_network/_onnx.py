@@ -141,7 +141,7 @@ class _Normalization(nn.Module):
 
     def __init__(self, normalizer: ImageNormalizer, image_shape: tuple[int, int]):
         super().__init__()
-        self.method = normalizer.method
+        self.method = normalizer._fitted_method
         self.shape = (1, math.prod(image_shape))
         if self.method in ("global", "pixel"):
             self.mean, self.scale = (
@@ -203,16 +203,18 @@ def _export(graph: nn.Module, n_features: int):
         # What torch says about its own parts, and about torchvision not being there.
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            graph,
-            (torch.zeros(2, n_features),),
-            input_names=["X"],
-            output_names=["index", "probabilities"],
-            dynamic_shapes=({0: torch.export.Dim("n")},),
-            dynamo=True,
-            verbose=False,
-        )
-    logger.setLevel(level)
+        try:
+            program = torch.onnx.export(
+                graph,
+                (torch.zeros(2, n_features),),
+                input_names=["X"],
+                output_names=["index", "probabilities"],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                dynamo=True,
+                verbose=False,
+            )
+        finally:
+            logger.setLevel(level)
     return program.model_proto
 
 
@@ -222,6 +224,10 @@ def _add_labels(proto, classes: np.ndarray) -> None:
 
     kind = classes.dtype.kind
     if kind in "iub":
+        if classes[-1] > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"Labels must be of int64 to be exported, but the largest is {classes[-1]}."
+            )
         type_, values = TensorProto.INT64, classes.astype(np.int64).tolist()
     elif kind == "f":
         type_, values = TensorProto.DOUBLE, classes.tolist()

@@ -90,7 +90,7 @@ def make_split(
         Draws them.
     """
     if sample_weight is not None:
-        sample_weight = _scale(sample_weight)
+        sample_weight = scale(sample_weight)
     rows, weights = _weigh(y, classes, sample_weight, class_weight)
     if len(rows) == 0:
         raise ValueError(
@@ -133,9 +133,9 @@ def _weigh(
     if class_weight is None:
         return rows, sample_weight
     if isinstance(class_weight, dict):
-        weights = _scale(_of_classes(classes, class_weight)[y[rows]])
+        weights = scale(_of_classes(classes, class_weight)[y[rows]])
     else:
-        weights = _scale(compute_sample_weight(class_weight, y[rows]))
+        weights = scale(compute_sample_weight(class_weight, y[rows]))
     if sample_weight is not None:
         weights = weights * sample_weight
     return rows[weights > 0], weights[weights > 0]
@@ -152,6 +152,6 @@ def _of_classes(classes: np.ndarray, class_weight: dict) -> np.ndarray:
     return weights
 
 
-def _scale(weights: np.ndarray) -> np.ndarray:
+def scale(weights: np.ndarray) -> np.ndarray:
     """Divide weights by a power of two, which rounds nothing, so that no sum of them overflows."""
     return np.ldexp(weights, -np.frexp(weights.max(initial=0))[1])

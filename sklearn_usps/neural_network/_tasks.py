@@ -43,11 +43,13 @@ def take_column(X, column):
 
 def check_tasks(given, X, name: str = "task") -> np.ndarray:
     """The name of the task of each sample, from an array-like, or from one name for all."""
-    if isinstance(given, (list, tuple)):  # of which numpy would make strings
-        _check_none_missing(given, name)
-        _check_one_kind(given, name)
     is_name = isinstance(given, (str, bytes, Number, np.generic))
     task = np.repeat(np.asarray([given]), _num_samples(X)) if is_name else as_array(given, name)
+    if isinstance(given, (list, tuple)):  # of which numpy makes strings
+        _check_none_missing(given, name)
+        _check_one_kind(given, name)
+    if hasattr(task, "to_numpy"):  # since scikit-learn makes floats of the integers of pandas
+        task = as_array(task.to_numpy(), name)
     if np.ndim(task) == 0:
         raise TypeError(
             f"`{name}` must be one name or an array-like of names. Got an instance of "
@@ -59,6 +61,8 @@ def check_tasks(given, X, name: str = "task") -> np.ndarray:
         )
     task = column_or_1d(task)
     check_consistent_length(X, task)
+    if not len(task):  # nor has X any samples, which is said later
+        return task
     if task.dtype.kind in "OTf":
         _check_none_missing(task.tolist(), name)
     if task.dtype.kind in "OT":

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from .._arrays import as_numbers, check_labels
 from ..preprocessing._image_shape import check_width, flatten_images, resolve_image_shape
+from ._samples import scale
 
 #: The most pixels of an image, 1024 × 1024: where there are more, X is likely something else, and
 #: the layers would take all memory.
@@ -19,7 +20,10 @@ MAX_PIXELS = 2**20
 
 
 def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Check X and y, and set `image_shape_`, or if not `reset` check that X has it."""
+    """Check X and y, and set `image_shape_`, or if not `reset` check that X has it.
+
+    Where the classifier is then trained further, `remember_values` is to be called.
+    """
     X, given_shape = flatten_images(X)
     y = check_labels(y, "y")
     _check_sizes(classifier, X, y)
@@ -27,15 +31,21 @@ def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray,
         check_width(classifier, X)
     X, y = validate_data(classifier, X, y, reset=reset)
     check_classification_targets(y)
-    low, high = _value_range(X)
+    value_range = _value_range(X)
     if reset:
         shape = resolve_image_shape(classifier.image_shape, given_shape, X.shape[1])
         classifier.image_shape_ = shape
+        classifier._value_range = value_range
     else:
         _check_shape(classifier, given_shape)
-        low, high = min(low, classifier._value_range[0]), max(high, classifier._value_range[1])
-    classifier._value_range = (low, high)
     return X, y
+
+
+def remember_values(classifier, X: np.ndarray) -> None:
+    """Widen the range of values that the classifier was trained on, once all else is checked."""
+    low, high = _value_range(X)
+    fitted_low, fitted_high = classifier._value_range
+    classifier._value_range = min(low, fitted_low), max(high, fitted_high)
 
 
 def check_images(classifier, X) -> np.ndarray:
@@ -136,11 +146,18 @@ def encode(
 
 
 def accuracy(y, predicted: np.ndarray, sample_weight) -> float:
-    """The share of labels that were predicted, after a check of what the user gave."""
+    """The share of labels that were predicted, after a check of what the user gave.
+
+    As in scikit-learn, weights may be negative here, but not in training.
+    """
     y = check_labels(y, "y")
     if sample_weight is not None:
         sample_weight = as_numbers(sample_weight, "sample_weight")
-        _check_not_all_zero(sample_weight)  # of which older releases make a ZeroDivisionError
+        sample_weight = _check_sample_weight(sample_weight, predicted, dtype=np.float64)
+        _check_not_all_zero(sample_weight)
+        sample_weight = scale(sample_weight)
+        if sample_weight.sum() == 0:  # of which scikit-learn makes a ZeroDivisionError
+            raise ValueError("Sample weights must not sum to zero, by which the score is divided.")
     try:
         return accuracy_score(y, predicted, sample_weight=sample_weight)
     except TypeError as error:

@@ -24,14 +24,18 @@ _CHUNK = 2**18
 _FLOOR = 0.1
 # Four such values squared and added up over 2**53 pixels are still finite in float64.
 _LARGEST = 1e145
+# Below these even a spread of one rounding error has a square that is a normal number, or with
+# float32 is one itself.
+_SMALLEST = {"float64": 1e-135, "float32": 1e-31, "uint8": 0}
 # One side of the 9x9 Gaussian window of local contrast normalization.
 _WINDOW = np.exp(-0.5 * (np.arange(-4, 5) / 1.591) ** 2)
 
 
 def _has_inverse(normalizer):
-    if normalizer.method in ("image", "contrast"):
+    method = normalizer._fitted_method or normalizer.method
+    if method in ("image", "contrast"):
         raise AttributeError(
-            f"method={normalizer.method!r} keeps neither the brightness nor the contrast of an "
+            f"method={method!r} keeps neither the brightness nor the contrast of an "
             "image, so there is no inverse. Use method='global' or method='pixel' for one."
         )
     return True
@@ -104,6 +108,9 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     shape (n_samples, n_features). float32 and uint8 come out as float32, all else as float64.
     Means and variances are accumulated in float64, over all calls of `partial_fit`, by the
     incremental algorithm of :class:`~sklearn.preprocessing.StandardScaler`.
+
+    What has been fitted goes by the `method` that it was fitted with, also where the parameter has
+    changed since.
 
     With "image" and "contrast", an image whose pixels are all equal becomes zero.
 
@@ -185,7 +192,12 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self : object
             Fitted normalizer.
         """
-        first_call = not hasattr(self, "n_samples_seen_")
+        first_call = self._fitted_method is None
+        if self._fitted_method not in (None, self.method):
+            raise ValueError(
+                f"method={self.method!r} was given, but the images seen so far were for "
+                f"method={self._fitted_method!r}. Call fit to begin anew."
+            )
         X, given_shape = flatten_images(X)
         if not first_call:
             check_width(self, X)
@@ -199,8 +211,18 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.n_samples_seen_ = n_samples + getattr(self, "n_samples_seen_", 0)
         return self
 
+    @property
+    def _fitted_method(self):
+        """The method of the last fit, as its attributes tell; None before any."""
+        if not hasattr(self, "n_samples_seen_"):
+            return None
+        if hasattr(self, "mean_"):
+            return "pixel" if np.ndim(self.mean_) else "global"
+        return "contrast" if hasattr(self, "image_shape_") else "image"
+
     def _update_statistics(self, X):
         """Update `mean_`, `var_` and `scale_`."""
+        _check_not_too_small(X)
         # With "global", all pixels are values of a single feature.
         n_features = X.shape[1] if self.method == "pixel" else 1
         n_seen = getattr(self, "n_samples_seen_", 0) * (X.shape[1] // n_features)
@@ -240,13 +262,13 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         X = validate_data(self, X, dtype=_DTYPES, reset=False)
         _check_range(X)
         X_tr = np.empty(X.shape, dtype=np.float32 if X.dtype == np.uint8 else X.dtype)
-        if self.method in ("global", "pixel"):
+        if self._fitted_method in ("global", "pixel"):
             with np.errstate(over="ignore", invalid="ignore"):
                 np.subtract(X, self.mean_, out=X_tr, dtype=X_tr.dtype)
                 np.divide(X_tr, self.scale_, out=X_tr, dtype=X_tr.dtype)
             return _check_result(X_tr)
 
-        if self.method == "contrast":
+        if self._fitted_method == "contrast":
             normalize = _normalize_contrast
             shape = resolve_image_shape(self.image_shape_, given_shape, X.shape[1])
         else:
@@ -254,8 +276,12 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             shape = (1, X.shape[1])
         for chunk in _chunks(X):
             images = X[chunk].astype(np.float64).reshape(-1, *shape)
+            largest = abs(images).max(axis=(1, 2), keepdims=True)
+            # By a power of two, which rounds nothing, so that no squares are too small.
+            largest, exponents = np.frexp(largest)
+            images = np.ldexp(images, -exponents)
             # Differences as small as this beside the largest value are rounding errors.
-            negligible = 10 * np.finfo(X_tr.dtype).eps * abs(images).max(axis=(1, 2), keepdims=True)
+            negligible = 10 * np.finfo(X_tr.dtype).eps * largest
             X_tr[chunk] = normalize(images, negligible).reshape(-1, X.shape[1])
         return X_tr
 
@@ -297,6 +323,16 @@ def _check_range(X):
         raise ValueError(
             f"X has values from {low:g} to {high:g}, but {_LARGEST:g} is the largest that can be "
             "normalized. Scale X first, such as by X / abs(X).max()."
+        )
+
+
+def _check_not_too_small(X):
+    """Refuse values whose variance would be zero, or of few digits, though they differ."""
+    low, high = float(X.min()), float(X.max())
+    if 0 < max(-low, high) < _SMALLEST[X.dtype.name]:
+        raise ValueError(
+            f"X has values from {low:g} to {high:g}, which are too small for the variance of "
+            f"{X.dtype}. Scale X first, such as by X / abs(X).max()."
         )
 
 

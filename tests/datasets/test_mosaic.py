@@ -215,6 +215,13 @@ def test_grid_shape(tmp_path, images):
         save_mosaic(images[:9], path, grid_shape=(2, 4))
 
 
+@pytest.mark.parametrize("grid_shape", [(10**5, 10**5), (1, 10**12), (10**30, 10**30)])
+def test_gigantic_grids_are_refused(tmp_path, images, grid_shape):
+    with pytest.raises(ValueError, match=r"more pixels than PIL\.Image\.MAX_IMAGE_PIXELS"):
+        save_mosaic(images, tmp_path / "mosaic.png", grid_shape=grid_shape)
+    assert not list(tmp_path.iterdir())
+
+
 def test_loaded_mosaic_saves_as_the_same_picture(tmp_path, images):
     first, second = tmp_path / "first.png", tmp_path / "second.png"
     save_mosaic(images, first)

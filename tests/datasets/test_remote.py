@@ -220,7 +220,7 @@ def test_process_killed_while_it_writes(remote, tmp_path, content):
 
 
 def test_leftover_of_a_killed_writer_is_removed(remote, tmp_path):
-    (tmp_path / ".data.bin.4711.part").write_bytes(b"half")
+    (tmp_path / f".data.bin.{'4711' * 8}.part").write_bytes(b"half")
     fetch_file(remote("good"), tmp_path)
     assert files_in(tmp_path) == ["data.bin"]
 

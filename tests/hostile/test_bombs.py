@@ -162,19 +162,25 @@ def test_a_gzip_bomb_is_refused(tmp_path):
     assert said.startswith("OSError zip.*.gz is damaged or not the file that it should be: it beco")
 
 
-def mat_bomb(n_elements):
-    """A MATLAB file of compressed variables that are long strings of zeros."""
+def mat_bomb(n_elements, times=1):
+    """A MATLAB file of variables that are long strings of zeros, compressed several times."""
     header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\x00\x01IM"
     compressor = zlib.compressobj(1)
     body = compressor.compress(struct.pack("<II", 14, 2**30))
     body += b"".join(compressor.compress(bytes(2**20)) for _ in range(1024)) + compressor.flush()
+    for _ in range(times - 1):
+        body = zlib.compress(struct.pack("<II", 15, len(body)) + body)
     return header + (struct.pack("<II", 15, len(body)) + body) * n_elements
 
 
-def test_a_matlab_bomb_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("n_elements", "times", "message"),
+    [(2, 1, "it becomes more than"), (1, 2, "compressed twice"), (1, 3, "compressed twice")],
+)
+def test_a_matlab_bomb_is_refused(tmp_path, n_elements, times, message):
     path = tmp_path / "bomb.mat"
-    path.write_bytes(mat_bomb(2))
-    assert "it becomes more than" in run(path, "parse_roweis(content)")
+    path.write_bytes(mat_bomb(n_elements, times))
+    assert message in run(path, "parse_roweis(content)")
 
 
 def test_a_matlab_file_that_claims_much_is_refused(tmp_path):

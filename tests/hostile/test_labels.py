@@ -109,6 +109,37 @@ def test_tasks_are_their_values(fitted_joint, tasks):
     assert_same(got, expected)
 
 
+_MASKED_WRAPPERS = {
+    "array": lambda a: a,
+    "list": lambda a: [np.ma.masked if m else v for v, m in zip(a.data, a.mask, strict=True)],
+    "objects": lambda a: np.array(_MASKED_WRAPPERS["list"](a), object),
+    "series": lambda a: pd.Series(_MASKED_WRAPPERS["list"](a), dtype=object),
+    "column": lambda a: a[:, np.newaxis],
+    "list of columns": lambda a: list(a[:, np.newaxis]),
+    "has __array__": HasArray,
+}
+
+
+@given(
+    dtype=st.sampled_from(_DTYPES),
+    wrapper=st.sampled_from(sorted(_MASKED_WRAPPERS)),
+    place=st.integers(0, N_SAMPLES - 1),
+)
+def test_masked_entries_are_refused(fitted, dtype, wrapper, place):
+    array = np.ma.masked_array(Y.astype(dtype), np.arange(N_SAMPLES) == place)
+    given = _MASKED_WRAPPERS[wrapper](array)
+    for got in (
+        outcome(classifier().fit, X, given),
+        outcome(joint().fit, X, given, task=TASK),
+        outcome(joint().fit, X, Y, task=given),
+        outcome(classifier().fit, X, Y, sample_weight=given),
+        outcome(classifier().partial_fit, X, Y, classes=given),
+        outcome(fitted.score, X, given),
+        outcome(fitted.score, X, Y, sample_weight=given),
+    ):
+        assert isinstance(got, Refused), got
+
+
 weights = st.one_of(
     st.lists(extreme_numbers, min_size=N_SAMPLES, max_size=N_SAMPLES),
     st.lists(st.floats(0, width=64), min_size=N_SAMPLES, max_size=N_SAMPLES),

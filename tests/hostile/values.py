@@ -59,7 +59,7 @@ class HasArray:
         self.array = array
 
     def __array__(self, dtype=None, copy=None):
-        return np.array(self.array, dtype=dtype)
+        return np.array(self.array, dtype=dtype, subok=True)
 
 
 LAYOUTS = {
@@ -87,7 +87,29 @@ def _tensor(array):
     return torch.tensor(array.astype(array.dtype.newbyteorder("="), copy=True))
 
 
-#: What an array is wrapped in; those that may be refused are below.
+def masked(array):
+    """An array with masked entries, under which is something else."""
+    array = np.asarray(array)
+    mask = np.arange(array.size).reshape(array.shape) % 5 == 0
+    return np.ma.masked_array(np.where(mask, array == 0, array), mask)
+
+
+def _masked_entries(array):
+    """Lists of lists with entries that are masked."""
+    return [
+        [np.ma.masked if hidden else value for value, hidden in zip(row, mask, strict=True)]
+        for row, mask in zip(array.data.tolist(), array.mask, strict=True)
+    ]
+
+
+def _one_object(array, value):
+    """An array of objects of which the last is some value."""
+    array = array.astype(object)
+    array[-1, -1] = value(array[-1, -1])
+    return array
+
+
+#: What an array is wrapped in; those that may be refused are below, and those that must be.
 WRAPPERS = {
     "array": lambda a: a,
     "lists": lambda a: a.tolist(),
@@ -111,9 +133,6 @@ STRANGE_WRAPPERS = {
     "tensor": lambda a: _tensor(a.astype(float)),
     "tensor with gradient": lambda a: _tensor(a.astype(float)).requires_grad_(),
     "bfloat16": lambda a: _tensor(a.astype(float)).to(torch.bfloat16),
-    "complex": lambda a: a.astype(complex),
-    "dates": lambda a: a.astype("i8").astype("M8[s]"),
-    "masked": lambda a: np.ma.masked_array(a, np.arange(a.size).reshape(a.shape) % 5 == 0),
     "records": lambda a: np.ascontiguousarray(a).view([("pixel", a.dtype)]),
     "matrix": np.matrix,
     "ragged": lambda a: [*a.tolist()[:-1], a.tolist()[-1][:-1]],
@@ -123,8 +142,27 @@ STRANGE_WRAPPERS = {
     "no columns": lambda a: a[:, :0],
     "one row": lambda a: a[0],
     "a hole": lambda a: [*a.tolist()[:-1], [None] * a.shape[1]],
-    "dates in a frame": lambda a: pd.DataFrame(a.astype("i8").astype("M8[s]")),
     "frame of same names": lambda a: pd.DataFrame(a.astype(float), columns=["p"] * a.shape[1]),
+}
+
+WRONG_WRAPPERS = {
+    "masked": masked,
+    "masked rows": lambda a: list(masked(a)),
+    "masked images": lambda a: tuple(masked(a).reshape(len(a), SIDE, SIDE)),
+    "masked rows of images": lambda a: list(map(list, masked(a).reshape(len(a), SIDE, SIDE))),
+    "masked entries": lambda a: _masked_entries(masked(a)),
+    "masked objects": lambda a: np.array(_masked_entries(masked(a)), object),
+    "masked on demand": lambda a: HasArray(masked(a)),
+    "complex": lambda a: a.astype(complex),
+    "complex object": lambda a: _one_object(a, complex),
+    "complex object of numpy": lambda a: _one_object(a, np.complex64),
+    "dates": lambda a: a.astype("i8").astype("M8[s]"),
+    "dates in a frame": lambda a: pd.DataFrame(a.astype("i8").astype("M8[s]")),
+    "date object": lambda a: _one_object(a, lambda value: np.datetime64(int(value), "s")),
+    "date object in a frame": lambda a: pd.DataFrame(
+        _one_object(a, lambda value: np.datetime64(int(value), "s"))
+    ),
+    "duration object": lambda a: _one_object(a, lambda value: np.timedelta64(int(value), "s")),
 }
 
 
@@ -137,15 +175,14 @@ def plain_images(draw, n_samples=N_SAMPLES, whole=False):
 
 @st.composite
 def disguised_images(draw):
-    """Images in some guise, the plain ones, and whether the guise must be understood."""
+    """Images in some guise, the plain ones, and whether it must be understood, or refused."""
     dtype = draw(st.sampled_from(FLOATS + WHOLE))
     images = draw(plain_images(whole=np.dtype(dtype).kind not in "f"))
     array = LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))](images.astype(dtype))
-    if draw(st.booleans()):
-        wrapper, is_number = WRAPPERS[draw(st.sampled_from(sorted(WRAPPERS)))], True
-    else:
-        wrapper = STRANGE_WRAPPERS[draw(st.sampled_from(sorted(STRANGE_WRAPPERS)))]
-        is_number = False
+    wrappers, is_number = draw(
+        st.sampled_from([(WRAPPERS, True), (STRANGE_WRAPPERS, None), (WRONG_WRAPPERS, False)])
+    )
+    wrapper = wrappers[draw(st.sampled_from(sorted(wrappers)))]
     return wrapper(array), images, is_number
 
 
@@ -187,6 +224,7 @@ _scalars = st.one_of(
     st.timedeltas(),
     st.sampled_from([len, object, object(), Ellipsis, NotImplemented, pd.NA, pd.NaT, np.nan]),
     st.sampled_from([np.datetime64("NaT"), np.void(b"ab"), datetime.date(2000, 1, 1), range(6)]),
+    st.sampled_from([np.ma.masked, np.datetime64(1, "s"), np.timedelta64(1, "s"), np.complex64(1)]),
 )
 _dtypes = st.one_of(
     hnp.scalar_dtypes(),

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -47,6 +48,21 @@ def test_calls_of_partial_fit_are_epochs_of_fit(optimizer, network, bars):
     assert_same_bits(whole, parts)
     assert figures(whole) == figures(parts)
     assert parts.n_iter_ == 3
+
+
+def test_a_call_that_fails_leaves_the_range_of_values(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(max_epochs=1, warm_start=True, **PLAIN).fit(X, y)
+    for call in (classifier.fit, classifier.partial_fit):
+        with pytest.raises(ValueError, match="classes"):
+            call(X * 255, y + 1)
+        with pytest.raises(ValueError, match="sample_weight"):
+            call(X * 255, y, sample_weight=-y)
+        with pytest.warns(UserWarning, match="scale X as in fit"):
+            classifier.predict(X * 255)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.partial_fit(X * 2, y).predict(X * 2.5)
 
 
 class ChannelsLast(nn.Module):

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import tracemalloc
+import warnings
 
 import joblib
 import numpy as np
@@ -580,6 +581,29 @@ def test_parameters_may_change_before_it_is_pickled(two_tasks, fitted):
 # What is no task
 
 
+def test_a_call_that_fails_leaves_the_range_of_values(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(max_epochs=1, warm_start=True, **SMALL).fit(X, y, task=task)
+    for call in (classifier.fit, classifier.partial_fit):
+        with pytest.raises(ValueError, match="class"):
+            call(X * 255, y[::-1], task=task)
+        with pytest.warns(UserWarning, match="scale X as in fit"):
+            classifier.predict(X * 255, task=task)
+    classifier.partial_fit(X * 255, y, task=task)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.classifiers_["bars"].predict(X * 255)
+
+
+@pytest.mark.parametrize("container", ["array", "objects", "frame"])
+def test_an_empty_validation_set_is_told(two_tasks, container):
+    X, y, task = two_tasks
+    X, column = with_column(container, X, task)
+    classifier = JointConvNetClassifier(max_epochs=1, task_column=column, **SMALL)
+    with pytest.raises(ValueError, match=r"Found array with 0 sample\(s\)"):
+        classifier.fit(X, y, X_val=X[:0], y_val=y[:0])
+
+
 def test_tasks_that_are_wrong_or_missing(two_tasks, fitted):
     X, y, task = two_tasks
     with pytest.raises(NotFittedError):
@@ -632,6 +656,14 @@ def test_numbers_are_labels_and_tasks(two_tasks):
     classifier.fit(X, numbers, task=(task == "sides").astype(int))
     assert list(classifier.classifiers_) == [0, 1]
     assert classifier.predict(X, task=0).dtype == numbers.dtype
+
+
+@pytest.mark.parametrize("dtype", ["Int64", "boolean"])
+def test_nullable_integers_of_pandas_are_integers(two_tasks, dtype):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(max_epochs=1, **SMALL)
+    classifier.fit(X, y, task=pd.Series(task == "sides").astype(dtype))
+    assert str(list(classifier.classifiers_)) == "[0, 1]"
 
 
 # Metadata routing

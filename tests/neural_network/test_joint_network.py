@@ -1,10 +1,13 @@
 """Which layers the networks of two tasks share."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils.parametrizations import weight_norm
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from sklearn_usps import ConvNetClassifier, JointConvNetClassifier
 
@@ -124,6 +127,30 @@ def test_layers_of_other_kinds(two_tasks, shared, bias):
     if shared == 2:
         expected |= {"attention.in_proj_weight", "attention.in_proj_bias"}
     assert {name for name in bars if bars[name] is sides[name]} == expected
+
+
+class Spectral(nn.Module):
+    """A user's network whose filters depend on what their parametrization remembers."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.hidden = spectral_norm(nn.Linear(image_shape[0] * image_shape[1], 20))
+        self.output = nn.Linear(20, n_classes)
+
+    def forward(self, images):
+        return self.output(self.hidden(images.flatten(1)).relu())
+
+
+def test_computed_weights_are_the_same_for_all_tasks(two_tasks):
+    X, y, task = two_tasks
+    params = {"network": Spectral, "max_epochs": 2, "deformer": None, "random_state": 0}
+    classifier = JointConvNetClassifier(**params).fit(X, y, task=task)
+    for model in (classifier, copy.deepcopy(classifier), pickle.loads(pickle.dumps(classifier))):
+        bars, sides = (c.net_.module_.eval() for c in model.classifiers_.values())
+        np.testing.assert_array_equal(bars.hidden.weight.detach(), sides.hidden.weight.detach())
+        np.testing.assert_array_equal(
+            model.predict_proba(X, task=task), classifier.predict_proba(X, task=task)
+        )
 
 
 class OutputFirst(nn.Module):

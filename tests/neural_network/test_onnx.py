@@ -1,5 +1,6 @@
 """ONNX graphs, run by ONNX Runtime."""
 
+import logging
 import subprocess
 import sys
 
@@ -141,6 +142,43 @@ def test_what_can_not_be_exported(bars, path, tmp_path):
     with pytest.raises(OSError):
         export_onnx(fitted, tmp_path / "no folder" / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_beyond_int64_are_refused(bars, path):
+    X, y = bars
+    labels = np.array([0, 1, 2**63], dtype=np.uint64)
+    with pytest.raises(
+        ValueError, match=r"Labels must be of int64 .* largest is 9223372036854775808"
+    ):
+        export_onnx(ConvNetClassifier(**SMALL).fit(X, labels[y]), path)
+    check_same(ConvNetClassifier(**SMALL).fit(X, (labels // 2)[y]), X, path)
+
+
+class NoGraph(nn.Module):
+    """A user's network that does what no graph has."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.linear = nn.Linear(image_shape[0] * image_shape[1], n_classes)
+
+    def forward(self, images):
+        pixels = images.flatten(1)
+        return self.linear(pixels if pixels.sum().item() > 0 else pixels * 2)
+
+
+def test_an_export_that_fails_leaves_the_logs_of_torch_as_they_were(bars, path):
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    with pytest.raises(Exception, match="export"):
+        export_onnx(ConvNetClassifier(**{**SMALL, "network": NoGraph}).fit(*bars), path)
+    assert logger.level == level
+
+
+def test_a_normalizer_is_exported_as_it_was_fitted(bars, path):
+    X, y = bars
+    model = make_pipeline(ImageNormalizer(method="image"), ConvNetClassifier(**SMALL)).fit(X, y)
+    model.set_params(imagenormalizer__method="global")
+    check_same(model, X, path)
 
 
 def test_has_the_versions(bars, path):

@@ -119,6 +119,25 @@ def test_wrong_weights_are_refused(weight, message, bars):
         ConvNetClassifier(**FAST).fit(*bars, weight)
 
 
+def test_weights_of_a_score(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    y = np.r_[(classifier.predict(X[:2]) + 1) % 3, classifier.predict(X[2:4])]  # half are wrong
+    for weight, expected in [
+        ([3, 0, 1, 0], 0.25),
+        ([1e308, 1e308, 1e308, 1e308], 0.5),  # whose sum is no number
+        ([1, 0, -1, 2], 0.5),  # scikit-learn's scores allow it
+    ]:
+        assert classifier.score(X[:4], y, weight) == expected
+    for weight, message in [
+        ([1, -1, 0, 0], "Sample weights must not sum to zero"),
+        ([0, 0, 0, 0], "at least one non-zero"),
+        ([1, 1, 1], r"sample_weight.shape == \(3,\), expected \(4,\)!"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            classifier.score(X[:4], y, weight)
+
+
 def test_classes_of_weight_zero_are_trimmed(bars):
     X, y = bars
     with pytest.raises(

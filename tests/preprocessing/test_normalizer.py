@@ -276,6 +276,44 @@ def test_an_image_shape_that_does_not_fit_is_named(X, image_shape, message):
         ImageNormalizer(method="contrast", image_shape=image_shape).fit(X)
 
 
+@all_methods
+@pytest.mark.parametrize("other", [*METHODS, "nonsense"])
+def test_what_is_fitted_goes_by_its_method(X, method, other):
+    expected = ImageNormalizer(method=method).fit(X)
+    changed = ImageNormalizer(method=method).fit(X).set_params(method=other)
+    np.testing.assert_array_equal(changed.transform(X), expected.transform(X))
+    assert hasattr(changed, "inverse_transform") == hasattr(expected, "inverse_transform")
+    if other not in (method, "nonsense"):
+        with pytest.raises(ValueError, match=f"seen so far were for method='{method}'. Call fit"):
+            changed.partial_fit(X)
+        np.testing.assert_array_equal(changed.transform(X), expected.transform(X))
+        again = changed.fit(X).transform(X)
+        np.testing.assert_array_equal(again, ImageNormalizer(method=other).fit_transform(X))
+
+
+@pytest.mark.parametrize("method", ["image", "contrast"])
+@pytest.mark.parametrize("exponent", [-1000, -600, -10, 400])
+def test_the_size_of_values_does_not_matter(X, method, exponent):
+    normalizer = ImageNormalizer(method=method).fit(X)
+    X = X.astype(np.float64)
+    np.testing.assert_array_equal(
+        normalizer.transform(np.ldexp(X, exponent)), normalizer.transform(X)
+    )
+
+
+@both_with_statistics
+@pytest.mark.parametrize(
+    ("dtype", "exponent"), [(np.float64, -1000), (np.float64, -520), (np.float32, -140)]
+)
+def test_values_too_small_for_a_variance_are_refused(X, method, dtype, exponent):
+    X = X.astype(dtype)
+    small = np.ldexp(X, exponent)
+    with pytest.raises(ValueError, match=r"X has values from 0 to .* too small for the variance"):
+        ImageNormalizer(method=method).fit(small)
+    X[0] = small[0]  # among others it may be
+    assert ImageNormalizer(method=method).fit_transform(X).std() > 0.9
+
+
 def test_an_unknown_method_is_named(X):
     with pytest.raises(ValueError, match=r"'method' parameter of ImageNormalizer .* Got 'zca'"):
         ImageNormalizer(method="zca").fit(X)
