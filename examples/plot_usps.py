@@ -44,6 +44,10 @@ model.fit(train.data, train.target)
 # %%
 # What it gets wrong
 # ------------------
+# Of the 1,000 test images, these; the surest mistakes come first. Above the line below each is the
+# label and what the network took it for; in it, the probability of that and the row of the image.
+# Most are hard for people too: a 4 that is closed, a 7 with a bar. With another seed some of them
+# are right and others wrong.
 
 MisclassifiedDisplay.from_estimator(model, test.data, test.target)
 plt.show()
