@@ -70,5 +70,6 @@ ax.legend()
 plt.show()
 
 # %%
-# With few images the gain is largest, and larger than the differences between seeds. With more it
-# is smaller: there are already many ways to write each digit among them.
+# With few images the gain is largest: the circles of the two lines lie apart. With 1,000 they meet,
+# and one seed alone could say the opposite: there are already many ways to write each digit among
+# so many images.

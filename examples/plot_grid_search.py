@@ -41,9 +41,10 @@ print(f"{5 * len(rates) * len(decays)} fits in {time.perf_counter() - start:.0f}
 # %%
 # The errors
 # ----------
-# Means over the folds, in %. The learning rate matters far more than the weight decay: too small,
-# it has not come far in five epochs. Weight decay matters where it is strong. Neighbours that
-# differ by less than the folds do (printed for the best) are equally good.
+# Means over the folds, in %. The learning rate matters most: with too small a rate the network has
+# not come far in five epochs. With the largest, weight decay helps; with the others it hardly
+# matters unless it is strong. Neighbours that differ by less than the folds do (printed for the
+# best) are equally good.
 
 errors = 100 * (1 - search.cv_results_["mean_test_score"].reshape(len(rates), len(decays)))
 best = search.best_index_
