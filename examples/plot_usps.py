@@ -44,10 +44,9 @@ model.fit(train.data, train.target)
 # %%
 # What it gets wrong
 # ------------------
-# Of the 1,000 test images, these; the surest mistakes come first. Above the line below each is the
-# label and what the network took it for; in it, the probability of that and the row of the image.
-# Most are hard for people too: a 4 that is closed, a 7 with a bar. With another seed some of them
-# are right and others wrong.
+# These of the 1,000 test images. Under each are its label and what the network took it for, the
+# probability of that and the row of the image; the surest mistakes come first. Most of them are hard
+# for people too. With another seed, some of these are right and others are wrong.
 
 MisclassifiedDisplay.from_estimator(model, test.data, test.target)
 plt.show()
