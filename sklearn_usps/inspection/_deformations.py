@@ -9,12 +9,9 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support, check
 from sklearn.utils._param_validation import Interval, validate_params
 
 from ..preprocessing import RandomDeformer
-from ..preprocessing._image_shape import (
-    fitted_image_shape,
-    flatten_images,
-    resolve_image_shape,
-)
-from ._steps import split_model
+from ..preprocessing._image_shape import flatten_images, resolve_image_shape
+from ._captions import set_title, shrink_labels
+from ._steps import input_image_shape, split_model
 
 
 class DeformationDisplay:
@@ -30,6 +27,9 @@ class DeformationDisplay:
 
     deformed : ndarray of shape (n_images, n_deformations, height, width)
         What the deformer made of each of them.
+
+    random_state : int, default=None
+        The seed of the deformations, for the title.
 
     Attributes
     ----------
@@ -58,9 +58,10 @@ class DeformationDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, images, deformed):
+    def __init__(self, images, deformed, *, random_state=None):
         self.images = images
         self.deformed = deformed
+        self.random_state = random_state
 
     def plot(self, *, cmap="gray", ax=None):
         """Plot visualization.
@@ -92,15 +93,19 @@ class DeformationDisplay:
         self.image_ = ax.imshow(
             sheet[:-1], cmap=cmap, vmin=self.images.min(), vmax=self.images.max()
         )
-        ax.set_xticks(
-            [(width - 1) / 2, width + gap.shape[2] + (n_deformations * (width + 1) - 2) / 2],
-            ["as it is", "deformed" if n_deformations == 1 else f"{n_deformations} times deformed"],
-        )
+        ticks = [(width - 1) / 2, width + gap.shape[2] + (n_deformations * (width + 1) - 2) / 2]
+        words = "deformed" if n_deformations == 1 else f"{n_deformations} times deformed"
+        ax.set_xticks(ticks, ["as it is", words])
+        pixel = min(ax.bbox.width / sheet.shape[1], ax.bbox.height / sheet.shape[0])
+        shrink_labels(ax, 0.9 * pixel * (ticks[1] - ticks[0]))
         ax.tick_params(length=0)
         ax.set_yticks([])
         for spine in ax.spines.values():
             spine.set_visible(False)
-        ax.set_title(f"Random deformations of {n_images} image" + "s" * (n_images != 1))
+        title = ["Random deformations", f"of {n_images} image{'s' * (n_images != 1)}"]
+        if self.random_state is not None:
+            title = [title[0], f"{title[1]},", f"seed {self.random_state}"]
+        set_title(ax, title)
         return self
 
     def _columns(self):
@@ -171,7 +176,8 @@ class DeformationDisplay:
             How many images to show at most, from the first one.
 
         image_shape : tuple of int (height, width), default=None
-            Shape of one image. By default the `image_shape_` of a fitted classifier, else a square.
+            Shape of one image. By default that of X where it is three-dimensional, else the
+            `image_shape_` of a fitted classifier, else a square.
 
         random_state : int, RandomState instance or None, default=None
             Determines the deformations. Pass an int for the same ones across multiple calls.
@@ -191,15 +197,17 @@ class DeformationDisplay:
         deformer = _deformer(estimator)
         X, given_shape = flatten_images(X)
         X = check_array(X)[:max_images]
-        if image_shape is None:
-            image_shape = fitted_image_shape(estimator)
+        if image_shape is None and given_shape is None:
+            image_shape = input_image_shape(estimator, X.shape[1])
         shape = resolve_image_shape(image_shape, given_shape, X.shape[1])
         images = torch.tensor(X.reshape(-1, 1, *shape), dtype=torch.float32)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         generator = torch.Generator().manual_seed(int(seed))
         deformed = deformer(images.repeat_interleave(n_deformations, dim=0), generator)
         deformed = deformed.numpy(force=True).reshape(len(X), n_deformations, *shape)
-        return cls(images.numpy()[:, 0], deformed).plot(cmap=cmap, ax=ax)
+        random_state = random_state if isinstance(random_state, Integral) else None
+        display = cls(images.numpy()[:, 0], deformed, random_state=random_state)
+        return display.plot(cmap=cmap, ax=ax)
 
 
 def _deformer(estimator):

@@ -8,13 +8,19 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support, check
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ._steps import split_model
+from ..preprocessing._image_shape import resolve_image_shape
+from ._captions import set_title
+from ._steps import input_image_shape, split_model
+
+#: How many tasks a title names; of more it says how many they are.
+_MAX_NAMES = 3
 
 
 class FilterDisplay:
     """Sheet of the filters of the first convolution, with what they make of an image.
 
-    Zero is in the middle of the greys, for filters and for feature maps alike.
+    Zero is in the middle of the greys, for filters and for feature maps alike. The scale of the
+    weights stands beside the sheet, that of the feature maps below it.
 
     It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored
     as attributes.
@@ -86,30 +92,39 @@ class FilterDisplay:
         n_columns = _number_of_columns(n_filters, math.sqrt(n_filters * tile_height))
         n_rows = math.ceil(n_filters / n_columns)
         if ax is None:
-            size = (1.1 * n_columns + 1.2, 1.1 * n_rows * tile_height + 0.5)
-            _, ax = plt.subplots(figsize=(max(size[0], 5), size[1]), layout="constrained")
+            width, height = 1.1 * n_columns + 1.2, 1.1 * n_rows * tile_height + 0.5
+            height += 0.0 if self.maps is None else 0.7
+            _, ax = plt.subplots(figsize=(max(width, 5), height), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         places = [(at % n_columns, tile_height * (at // n_columns)) for at in range(n_filters)]
         self.images_ = _draw(ax, self.filters, places, cmap)
         self.maps_ = None
         if self.maps is not None:
-            self.maps_ = _draw(ax, self.maps, [(x, y + 1.05) for x, y in places], cmap)
+            self.maps_ = maps = _draw(ax, self.maps, [(x, y + 1.05) for x, y in places], cmap)
+            # Below, where it takes nothing of the width.
+            below = {"location": "bottom", "shrink": 0.8, "pad": 0.03}
+            self.figure_.colorbar(maps[0], ax=ax, label="Feature map", **below)
         ax.set(
             xlim=(-0.05, n_columns),
             ylim=(n_rows * tile_height - 0.1, -0.05),
             aspect="equal",
-            title=self._title(),
         )
         ax.set_axis_off()
         self.figure_.colorbar(self.images_[0], ax=ax, label="Weight", shrink=0.8)
+        set_title(ax, self._title())
         return self
 
     def _title(self):
+        """The parts of the title."""
         n_filters, height, width = self.filters.shape
-        title = f"{n_filters} filters {height} × {width}"
+        parts = [f"{n_filters} filter{'s' * (n_filters != 1)} {height} × {width}"]
         if self.tasks is not None:
-            title += f", shared by {' and '.join(map(str, self.tasks))}"
-        return title if self.maps is None else f"{title}, with their feature maps"
+            few = len(self.tasks) <= _MAX_NAMES
+            names = " and ".join(map(str, self.tasks)) if few else f"{len(self.tasks)} tasks"
+            parts.append(f"shared by {names}")
+        if self.maps is not None:
+            parts.append("with their feature maps")
+        return [f"{part}," for part in parts[:-1]] + parts[-1:]
 
     def frame(self):
         """Return the weights as a table.
@@ -135,7 +150,8 @@ class FilterDisplay:
             search whose best estimator does. The first convolution of the network must see images
             of one plane.
 
-        X : array-like of shape (n_features,), (1, n_features) or (height, width), default=None
+        X : array-like of shape (n_features,), (1, n_features), (height, width) or \
+                (1, height, width), default=None
             One image, as the estimator takes it but pixels alone, whose feature maps are shown.
 
         cmap : str or matplotlib Colormap, default="gray"
@@ -169,7 +185,7 @@ class FilterDisplay:
         convolution = _first_convolution(network)
         maps = None
         if X is not None:
-            image = _one_image(X, before, classifier.image_shape_)
+            image = _one_image(X, estimator, before, classifier.image_shape_)
             maps = _feature_maps(network, convolution, image.to(classifier.net_.device))
         filters = convolution.weight.numpy(force=True)[:, 0].copy()
         tasks = tasks.tolist() if tasks is not None and len(tasks) > 1 else None
@@ -205,23 +221,30 @@ def _first_convolution(network):
     )
 
 
-def _one_image(X, before, image_shape):
+def _one_image(X, estimator, before, image_shape):
+    """The image as the network sees it."""
     X = np.asarray(X)
-    n_pixels = math.prod(image_shape)
-    if X.size != n_pixels:
+    n_pixels = getattr(before, "n_features_in_", math.prod(image_shape))
+    shape = resolve_image_shape(input_image_shape(estimator, n_pixels), None, n_pixels)
+    if X.shape not in [(n_pixels,), (1, n_pixels), shape, (1, *shape)]:
         raise ValueError(
-            f"X must be one image of {n_pixels} pixels. Got an array of shape {X.shape}."
+            f"X must be one image of shape {shape}, or the {n_pixels} pixels of one in a row. Got "
+            f"an array of shape {X.shape}."
         )
-    row = X.reshape(1, n_pixels)
+    image = X if X.ndim == 3 else X.reshape(1, n_pixels)
     if before is not None:
-        row = before.transform(row)
-    return torch.tensor(np.asarray(row, dtype=np.float32)).view(1, 1, *image_shape)
+        image = before.transform(image)
+    return torch.tensor(np.asarray(image, dtype=np.float32)).view(1, 1, *image_shape)
 
 
 def _feature_maps(network, convolution, image):
     """What the convolution makes of an image in its network."""
     seen = []
-    hook = convolution.register_forward_hook(lambda module, inputs, output: seen.append(output))
+
+    def see(module, inputs, output):
+        seen.append(output.clone())  # the next layer may change it in place, as some rectifiers do
+
+    hook = convolution.register_forward_hook(see)
     network.eval()
     try:
         with torch.no_grad():
@@ -230,4 +253,4 @@ def _feature_maps(network, convolution, image):
                 convolution(getattr(network, "pad", nn.Identity())(image))
     finally:
         hook.remove()
-    return seen[0][0].numpy(force=True).copy()
+    return seen[0][0].numpy(force=True)

@@ -14,12 +14,11 @@ from sklearn.utils import (
 from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
 from sklearn.utils.multiclass import unique_labels
 
-from ..preprocessing._image_shape import (
-    fitted_image_shape,
-    flatten_images,
-    resolve_image_shape,
-)
+from ..neural_network._tasks import take_column
+from ..preprocessing._image_shape import flatten_images, resolve_image_shape
+from ._captions import set_title
 from ._sheet import LINE, Sheet
+from ._steps import input_image_shape, split_model
 
 #: Proportions of a new figure, and the height of its title in inches.
 _ASPECT, _TITLE_HEIGHT = 1.6, 0.4
@@ -161,9 +160,9 @@ class MisclassifiedDisplay:
             xlim=(0, sheet.n_columns),
             ylim=(sheet.n_rows * sheet.tile_height, 0),
             aspect="equal",
-            title=self._title(len(images)),
         )
         ax.set_axis_off()
+        set_title(ax, self._title(len(images)))
         return self
 
     def _labels(self, at):
@@ -174,10 +173,11 @@ class MisclassifiedDisplay:
         return row if self.y_proba is None else f"{100 * self.y_proba[at]:.1f} %  {row}"
 
     def _title(self, n_shown):
+        """The parts of the title."""
         n_wrong = len(self.images)
-        percentage = f"{100 * n_wrong / self.n_samples:.2f} %"
-        title = f"Misclassified {n_wrong} of {self.n_samples} ({percentage})"
-        return title if n_shown == n_wrong else f"{title}, {n_shown} shown"
+        percentage = f"({100 * n_wrong / self.n_samples:.2f} %)"
+        title = [f"Misclassified {n_wrong} of {self.n_samples}", percentage]
+        return title if n_shown == n_wrong else [title[0], f"{percentage},", f"{n_shown} shown"]
 
     def frame(self):
         """Return what is misclassified as a table.
@@ -205,17 +205,20 @@ class MisclassifiedDisplay:
         estimator : estimator instance
             Fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` in which the last
             estimator is a classifier. Probabilities are shown where it has `predict_proba`. Of a
-            :class:`JointConvNetClassifier` give one of its `classifiers_`.
+            :class:`~sklearn_usps.JointConvNetClassifier` of several tasks without a `task_column`
+            give one of its `classifiers_`.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            The images, as the estimator takes them.
+            The images, as the estimator takes them. The `task_column` of a joint classifier is
+            not drawn.
 
         y : array-like of shape (n_samples,)
             Their true labels.
 
         image_shape : tuple of int (height, width), default=None
-            Shape of one image. By default the `image_shape_` of the estimator or of the last step
-            of a pipeline, where it has one, and otherwise a square.
+            Shape of one image of X. By default that of X where it is three-dimensional, else the
+            `image_shape_` of the estimator, or of the first step of a pipeline, that has as many
+            pixels, and otherwise a square.
 
         max_images : int, default=100
             How many images to show at most.
@@ -239,14 +242,15 @@ class MisclassifiedDisplay:
         check_matplotlib_support(method_name)
         if not is_classifier(estimator):
             raise ValueError(f"{method_name} only supports classifiers")
+        images = _without_task(estimator, X, method_name)
         y_pred = np.asarray(estimator.predict(X))
         y_proba = None
         if hasattr(estimator, "predict_proba"):
             y_proba = estimator.predict_proba(X)[y_pred[:, np.newaxis] == estimator.classes_]
-        if image_shape is None:
-            image_shape = fitted_image_shape(estimator)
+        if image_shape is None and len(images.shape) == 2:
+            image_shape = input_image_shape(estimator, images.shape[1])
         return cls.from_predictions(
-            X,
+            images,
             y,
             y_pred,
             y_proba=y_proba,
@@ -326,7 +330,7 @@ class MisclassifiedDisplay:
         check_consistent_length(X, y_true, y_pred, y_proba)
         y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
         if not len(y_true):
-            raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
+            raise ValueError("X, y_true and y_pred have 0 samples, but at least one is required.")
         unique_labels(y_true, y_pred)  # raises where numbers are compared with strings
         indices = np.flatnonzero(y_true != y_pred)
         if y_proba is not None:
@@ -355,10 +359,34 @@ def _check_probabilities(y_proba):
     return y_proba
 
 
+def _without_task(estimator, X, method_name):
+    """The images in X, without the column that tells a joint classifier their tasks."""
+    before, classifier = split_model(estimator)
+    column = getattr(classifier, "task_column", None)
+    if column is None:
+        if len(getattr(classifier, "tasks_", [])) < 2:
+            return X if hasattr(X, "shape") else np.asarray(X)
+        raise ValueError(
+            f"{method_name} can't tell the tasks of the samples. Give one of `classifiers_` and "
+            "samples of its task, or give from_predictions what `predict(X, task=task)` returns."
+        )
+    if before is not None and not isinstance(column, str):
+        raise ValueError(
+            f"{method_name} can't tell which column of X becomes task_column={column!r} in the "
+            "pipeline. Give from_predictions the images without it and what `predict(X)` returns."
+        )
+    return take_column(X, column)[0]
+
+
 def _images(X, indices, image_shape):
     """Return the rows of X as images, leaving the others untouched."""
     if not hasattr(X, "shape"):
         X = np.asarray(X)
+    if len(X.shape) not in (2, 3):
+        raise ValueError(
+            "X must have the shape (n_samples, n_features) or (n_samples, height, width). Got "
+            f"{X.shape} instead."
+        )
     X, given_shape = flatten_images(_safe_indexing(X, indices))
     rows = check_array(X, ensure_min_samples=0)
     return rows.reshape(-1, *resolve_image_shape(image_shape, given_shape, rows.shape[1]))

@@ -1,24 +1,33 @@
 """The error or loss of networks, epoch by epoch."""
 
 import math
+from numbers import Integral
 
 from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
 from sklearn.utils._param_validation import StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted
 
+from ._captions import add_legend, set_title
 from ._steps import split_model
 
 #: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008), the darkest first.
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = "osD^vPX"
+#: More than colours, so that a colour comes with another marker each time.
+MARKERS = "osD^vPX<>*"
+#: Words for the parts of a history, and the styles of their lines.
+PARTS = {"train": ("training", "--"), "valid": ("validation", "-")}
+#: About how many markers stand on a line, where they tell models apart.
+_N_MARKERS = 8
 
 
 class TrainingCurveDisplay:
     """Training and validation error, or loss, of each epoch.
 
-    The training curve is dashed, the validation curve solid. A mark stands at the epoch that the
-    weights are from, where there was early stopping. The training error is that of the images as
-    they were trained on, deformed and with dropout: it may well be above the validation error.
+    The training curve is dashed, the validation curve solid; several models have colours and
+    markers of their own. A large white marker stands at the epoch that the weights are from, where
+    there was early stopping: that of the smallest validation loss. The training error is that of
+    the images as they were trained on, deformed and with dropout: it may well be above the
+    validation error.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_estimators` to create a display.
     All parameters are stored as attributes.
@@ -31,6 +40,9 @@ class TrainingCurveDisplay:
 
     best_epochs : dict of str to int, default=None
         The epochs to mark, by name.
+
+    random_state : int, default=None
+        The seed of all models, for the title.
 
     Attributes
     ----------
@@ -63,9 +75,10 @@ class TrainingCurveDisplay:
     >>> plt.show()
     """
 
-    def __init__(self, histories, *, best_epochs=None):
+    def __init__(self, histories, *, best_epochs=None, random_state=None):
         self.histories = histories
         self.best_epochs = best_epochs
+        self.random_state = random_state
 
     @validate_params(
         {"metric": [StrOptions({"error", "loss"})]}, prefer_skip_nested_validation=True
@@ -94,30 +107,82 @@ class TrainingCurveDisplay:
             _, ax = plt.subplots(layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         self.lines_, self.best_ = [], []
-        factor = 100 if metric == "error" else 1
-        for i, (name, history) in enumerate(self.histories.items()):
-            color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
-            prefix = f"{name}, " if len(self.histories) > 1 else ""
-            for part, style in (("train", "--"), ("valid", "-")):
-                values = [factor * epoch.get(f"{part}_{metric}", math.nan) for epoch in history]
-                if all(map(math.isnan, values)):
-                    continue
-                label = prefix + {"train": "training", "valid": "validation"}[part]
-                epochs = [epoch["epoch"] for epoch in history]
-                # A line through one point is none.
-                dot = "." if len(epochs) == 1 else ""
-                self.lines_ += ax.plot(epochs, values, style, marker=dot, color=color, label=label)
-            best = (self.best_epochs or {}).get(name)
-            if best is not None:
-                value = factor * history[best - 1][f"valid_{metric}"]
-                label = f"{prefix}best: epoch {best}"
-                self.best_ += ax.plot(best, value, marker, color=color, ms=8, label=label)
+        for at, name in enumerate(self.histories):
+            self._draw(at, name, metric)
         ax.set(xlabel="Epoch", ylabel="Error (%)" if metric == "error" else "Loss")
         ax.set_ylim(bottom=0 if metric == "error" else None)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if metric == "error":  # the room for the legend may end above 100 %
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}" if value <= 100 else "")
         ax.grid(alpha=0.3)
-        ax.legend()
+        add_legend(ax, *self._legend())
+        set_title(ax, self._title(metric))
         return self
+
+    def _draw(self, at, name, metric):
+        """Draw the curves of a model and mark its best epoch."""
+        history, several = self.histories[name], len(self.histories) > 1
+        color, marker = COLORS[at % len(COLORS)], MARKERS[at % len(MARKERS)]
+        epochs = [epoch["epoch"] for epoch in history]
+        every = max(1, len(epochs) // _N_MARKERS)
+        dots = {"marker": marker, "ms": 5, "markevery": (at % every, every)} if several else {}
+        if len(epochs) == 1:  # a line through one point is none
+            dots = {"marker": marker if several else "."}
+        prefix = f"{name}, " if several else ""
+        for part, (word, style) in PARTS.items():
+            values = _values(history, part, metric)
+            if not all(map(math.isnan, values)):
+                line = {"color": color, "label": prefix + word, **dots}
+                self.lines_ += self.ax_.plot(epochs, values, style, **line)
+        if best := self._best(name):
+            value = _values(history, "valid", metric)[best - 1]
+            mark = {"color": color, "ms": 10, "mfc": "white", "mew": 2, "zorder": 3}
+            label = f"{prefix}best: epoch {best}"
+            self.best_ += self.ax_.plot(best, value, marker, label=label, **mark)
+
+    def _best(self, name):
+        """The best epoch of a model, None without."""
+        return (self.best_epochs or {}).get(name)
+
+    def _legend(self):
+        """The lines for the legend, their labels and its title."""
+        from matplotlib.lines import Line2D
+
+        if len(self.histories) == 1:
+            lines = [*self.lines_, *self.best_]
+            return lines, [line.get_label() for line in lines], next(iter(self.histories))
+        lines = [
+            Line2D([], [], color=COLORS[at % len(COLORS)], marker=MARKERS[at % len(MARKERS)], ms=5)
+            for at in range(len(self.histories))
+        ]
+        bests = [
+            f" (best: epoch {best})" if (best := self._best(n)) else "" for n in self.histories
+        ]
+        labels = [f"{name}{best}" for name, best in zip(self.histories, bests, strict=True)]
+        styles = {line.get_linestyle() for line in self.lines_}
+        for word, style in PARTS.values():
+            if style in styles:
+                lines.append(Line2D([], [], color="0.4", linestyle=style))
+                labels.append(word)
+        return lines, labels, None
+
+    def _title(self, metric):
+        """The parts of the title: how long the training was and how it ended."""
+        n_epochs = max(map(len, self.histories.values()))
+        epochs = f"{n_epochs} epoch{'s' * (n_epochs != 1)}"
+        if len(self.histories) > 1:
+            title = [f"{len(self.histories)} networks,", f"up to {epochs}"]
+        else:
+            ((name, history),) = self.histories.items()
+            best = self._best(name)
+            part = "valid" if f"valid_{metric}" in history[-1] else "train"
+            value = _values(history, part, metric)[(best or n_epochs) - 1]
+            number = f"{value:.2f} %" if metric == "error" else f"{value:.3g}"
+            where = f"Best epoch {best} of {n_epochs}:" if best else f"After {epochs}:"
+            title = [where, f"{PARTS[part][0]} {metric} {number}"]
+        if self.random_state is None:
+            return title
+        return [*title[:-1], f"{title[-1]},", f"seed {self.random_state}"]
 
     def frame(self):
         """Return the curves as a table.
@@ -152,8 +217,8 @@ class TrainingCurveDisplay:
             What to show: the share of wrong predictions in %, or the loss.
 
         name : str, default=None
-            Name of the classifier, for the legend. By default that of its class, which is shown
-            only beside others.
+            Name of the classifier, for the legend. By default that of its class, or the names of
+            the tasks of a joint classifier.
 
         ax : matplotlib axes, default=None
             Axes object to plot on. If `None`, a new figure and axes is created.
@@ -167,8 +232,6 @@ class TrainingCurveDisplay:
         --------
         TrainingCurveDisplay.from_estimators : Several classifiers in one axes.
         """
-        if name is None:
-            name = type(split_model(estimator)[1]).__name__
         return cls.from_estimators({name: estimator}, metric=metric, ax=ax)
 
     @classmethod
@@ -182,7 +245,8 @@ class TrainingCurveDisplay:
         Parameters
         ----------
         estimators : dict of str to estimator
-            Names and fitted classifiers, as for :meth:`from_estimator`.
+            Names and fitted classifiers, as for :meth:`from_estimator`. The curves of a joint
+            classifier have its name and that of a task, as "joint, letters".
 
         metric : {"error", "loss"}, default="error"
             What to show: the share of wrong predictions in %, or the loss.
@@ -198,7 +262,7 @@ class TrainingCurveDisplay:
         check_matplotlib_support(f"{cls.__name__}.from_estimators")
         if not estimators:
             raise ValueError("estimators must have one or more fitted classifiers. Got {} instead.")
-        histories, best_epochs = {}, {}
+        histories, best_epochs, seeds = {}, {}, []
         for name, estimator in estimators.items():
             _, classifier = split_model(estimator)
             check_is_fitted(classifier)
@@ -207,13 +271,34 @@ class TrainingCurveDisplay:
                     f"{type(classifier).__name__} has no `history_`: {cls.__name__} shows "
                     "ConvNetClassifier and JointConvNetClassifier."
                 )
-            parts = getattr(classifier, "classifiers_", {})
-            if len(parts) < 2:
-                parts = {name: classifier}
-            elif len(estimators) > 1:
-                parts = {f"{name}, {task}": part for task, part in parts.items()}
-            for part_name, part in parts.items():
-                histories[part_name] = part.history_
-                if hasattr(part, "best_epoch_"):
-                    best_epochs[part_name] = part.best_epoch_
-        return cls(histories, best_epochs=best_epochs).plot(metric=metric, ax=ax)
+            seeds.append(classifier.random_state)
+            for curve, part in _parts(name, classifier).items():
+                if curve in histories:
+                    raise ValueError(f"Two curves have the name {curve!r}: change the names.")
+                if not part.history_:
+                    raise ValueError(
+                        f"{curve} has completed no epoch, since its training was interrupted in "
+                        "the first: there is no curve to show."
+                    )
+                histories[curve] = part.history_
+                # 0 where a training that went on was interrupted in its first epoch.
+                if best := getattr(part, "best_epoch_", 0):
+                    best_epochs[curve] = best
+        seed = seeds[0] if isinstance(seeds[0], Integral) and len(set(seeds)) == 1 else None
+        display = cls(histories, best_epochs=best_epochs, random_state=seed)
+        return display.plot(metric=metric, ax=ax)
+
+
+def _parts(name, classifier):
+    """The classifiers that have a curve each, and the names of the curves."""
+    tasks = getattr(classifier, "classifiers_", {})
+    if len(tasks) < 2:
+        return {type(classifier).__name__ if name is None else name: classifier}
+    prefix = "" if name is None else f"{name}, "
+    return {f"{prefix}{task}": part for task, part in tasks.items()}
+
+
+def _values(history, part, metric):
+    """What is drawn of each epoch: errors in percent, or losses."""
+    factor = 100 if metric == "error" else 1
+    return [factor * epoch.get(f"{part}_{metric}", math.nan) for epoch in history]

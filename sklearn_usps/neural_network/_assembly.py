@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import sys
 import warnings
 
 import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping, LRScheduler, ProgressBar
+from skorch.callbacks import EarlyStopping, LRScheduler
 from torch import nn
 
 from ..preprocessing import RandomDeformer
-from ._epoch_log import EpochLog
+from ._epoch_log import EpochBar, EpochLog
 from ._layer_rates import rate_factors
 from ._samples import Split
 from ._schedules import SCHEDULES
@@ -46,7 +47,7 @@ def assemble_net(
         sampling=classifier.sampling,
         deformer=RandomDeformer() if isinstance(deformer, str) else deformer,
         label_smoothing=classifier.label_smoothing,
-        lr_factors=rate_factors(classifier.lr_scaling, module, classifier.image_shape_),
+        lr_factors=_rate_factors(classifier, module),
         lr=classifier.lr,
         batch_size=classifier.batch_size,
         verbose=classifier.verbose,
@@ -55,8 +56,21 @@ def assemble_net(
     ).initialize()
 
 
+def _rate_factors(classifier, module: nn.Module) -> dict[str, float]:
+    network, _ = classifier._network
+    if classifier.lr_scaling != "none" and isinstance(network, str):
+        # Our own networks tell the sizes of their planes without the memory that these would take.
+        module = copy.deepcopy(module).to("meta")
+    return rate_factors(classifier.lr_scaling, module, classifier.image_shape_)
+
+
 def _optimizer_options(classifier, device: str) -> dict:
     optimizer = OPTIMIZERS.get(classifier.optimizer, classifier.optimizer)
+    if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
+        raise ValueError(
+            f"optimizer must be one of {sorted(OPTIMIZERS)} or a torch.optim.Optimizer class. Got "
+            f"{optimizer!r} instead."
+        )
     accepted = inspect.signature(optimizer).parameters
     options = {
         f"optimizer__{name}": getattr(classifier, name)
@@ -104,7 +118,7 @@ def _is_lr_scheduler(callback) -> bool:
 
 def _log(classifier) -> list:
     # The bar is wiped off before the line of the epoch is printed.
-    bar = [("progress_bar", ProgressBar())] if classifier.verbose >= 2 else []
+    bar = [("progress_bar", EpochBar())] if classifier.verbose >= 2 else []
     log = [("epoch_log", EpochLog())] if classifier.verbose else []
     return [*(bar if sys.stderr.isatty() else []), *log]
 

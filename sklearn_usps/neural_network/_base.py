@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 import torch
@@ -99,6 +100,10 @@ class BaseConvNet(BaseEstimator):
             self.net_ = self._restore(net_state)
 
     def _restore(self, net_state) -> Trainer:
+        """The net of a state, which may be from a file that is damaged or hostile."""
+        n_pixels = vars(self).get("_pixels", self).n_features_in_
+        if math.prod(self.image_shape_) != n_pixels:
+            raise ValueError(f"images of {n_pixels} pixels have no shape {self.image_shape_}")
         generator = torch.Generator()
         if isinstance(self._network[0], str):
             self._check_sizes(net_state["weights"], generator)
@@ -116,12 +121,18 @@ class BaseConvNet(BaseEstimator):
     def _check_sizes(self, weights, generator):
         """Check that the network has the weights of a file, before it takes any memory.
 
-        A damaged or hostile file may tell of a network that would take all.
+        A damaged or hostile file may tell of a network that would take all, or of so many layers
+        that even without memory they would take hours.
         """
+        _, params = self._network
+        if max(map(np.size, (params or {}).values()), default=0) > len(weights):
+            raise ValueError("there are more layers than weights")
         with torch.device("meta"):
             network = self._build_network(generator)
-        sizes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-        if sizes != {name: value.shape for name, value in weights.items()}:
+        sizes = {
+            name: (tuple(value.shape), value.nbytes) for name, value in network.state_dict().items()
+        }
+        if sizes != {name: (value.shape, value.nbytes) for name, value in weights.items()}:
             raise ValueError("the weights are not those of the network")
 
 

@@ -174,9 +174,10 @@ class ConvNetClassifier(
         threads, whatever the state of torch's and numpy's global generators.
 
     verbose : int, default=0
-        1 prints a line an epoch: the errors, bold where the last of them is the smallest so far and
-        standard output is a terminal, the epoch's time and the time left. 2 shows a progress bar
-        within the epoch as well, where standard error is a terminal.
+        1 prints a line an epoch: its errors, its time and the time left. Its number is bold where
+        the validation loss, which `early_stopping` goes by, is the smallest so far and standard
+        output is a terminal; without a validation set none is. 2 shows a progress bar within the
+        epoch as well, where standard error is a terminal.
 
     Attributes
     ----------

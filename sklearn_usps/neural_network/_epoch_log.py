@@ -1,8 +1,8 @@
-"""What a fit tells on standard output."""
+"""What a fit tells: a line per epoch, and a bar within the epoch."""
 
 import sys
 
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, ProgressBar
 
 BOLD, PLAIN = "\033[1m", "\033[0m"
 
@@ -10,9 +10,10 @@ BOLD, PLAIN = "\033[1m", "\033[0m"
 class EpochLog(Callback):
     """Print a line per epoch: its number, the errors in percent, its time and the time left.
 
-    The error to go by, that of validation where there is one, is bold where it is the smallest so
-    far and standard output is a terminal. It is the mean over the tasks where there are several,
-    whose errors follow in brackets.
+    The number is bold where the validation loss is the smallest so far and standard output is a
+    terminal: it is the epoch that early stopping would go back to. Without a validation set no
+    epoch is the best. Where there are several tasks, the last error is the mean over them, and
+    that of each follows in brackets.
     """
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
@@ -22,12 +23,14 @@ class EpochLog(Callback):
     def on_epoch_end(self, net, dataset_train=None, dataset_valid=None, **kwargs):
         epochs = net.history[self.n_before_ :]
         epoch = epochs[-1]
-        parts = [f"train error {epoch['train_error']:7.2%}"]
+        number = f"Epoch {epoch['epoch']:{len(str(self.n_epochs_))}}/{self.n_epochs_}"
+        if _is_best(epochs) and sys.stdout.isatty():
+            number = BOLD + number + PLAIN
+        parts = [number, f"train error {epoch['train_error']:7.2%}"]
+        key = "train_error"
         if "valid_error" in epoch:
-            parts.append(f"validation error {epoch['valid_error']:7.2%}")
-        key = "valid_error" if "valid_error" in epoch else "train_error"
-        if epoch[key] == min(e[key] for e in epochs) and sys.stdout.isatty():
-            parts[-1] = BOLD + parts[-1] + PLAIN
+            key = "valid_error"
+            parts.append(f"validation error {epoch[key]:7.2%}")
         of_tasks = {name: record[key] for name, record in epoch.get("tasks", {}).items() if record}
         if len(of_tasks) > 1:
             named = (f"{name} {error:.2%}" for name, error in of_tasks.items())
@@ -35,5 +38,23 @@ class EpochLog(Callback):
         n_left = self.n_epochs_ - epoch["epoch"]
         left = n_left * sum(e["dur"] for e in epochs) / len(epochs)
         parts += [f"{epoch['dur']:6.2f} s", f"{left:4.0f} s left"]
-        number = f"{epoch['epoch']:{len(str(self.n_epochs_))}}/{self.n_epochs_}"
-        print(f"Epoch {number}   {'   '.join(parts)}", flush=True)
+        print("   ".join(parts), flush=True)
+
+
+def _is_best(epochs) -> bool:
+    """Whether the last epoch has the smallest validation loss; of equal ones the first counts."""
+    losses = [epoch["valid_loss"] for epoch in epochs if "valid_loss" in epoch]
+    return bool(losses) and all(losses[-1] < loss for loss in losses[:-1])
+
+
+class EpochBar(ProgressBar):
+    """Show a bar of the batches of an epoch.
+
+    skorch takes all batches to have `batch_size` images, also those of validation.
+    """
+
+    def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):
+        self.batches_per_epoch = len(net.get_iterator(dataset_train, training=True))
+        if dataset_valid is not None:
+            self.batches_per_epoch += len(net.get_iterator(dataset_valid))
+        super().on_epoch_begin(net, dataset_train, dataset_valid, **kwargs)

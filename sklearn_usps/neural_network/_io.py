@@ -16,6 +16,7 @@ import skops.io
 from sklearn.base import BaseEstimator
 
 from .._files import write_atomically
+from ._archive import VERSIONS, check_archive
 
 #: What may be in a file beyond the types that skops trusts, by the names under which it finds them:
 #: what this library has, a function that a recipe scales its input with, and what `set_fit_request`
@@ -30,11 +31,6 @@ _TRUSTED = [
     "sklearn_usps.preprocessing._normalizer.ImageNormalizer",
 ]
 _LIBRARIES = ("sklearn-usps", "scikit-learn", "numpy", "torch", "skops")
-#: What archives may unpack to: this many bytes, or if that is more, so many times their size.
-#: Weights are stored as they are.
-_SMALL, _MAX_RATIO = 2**26, 10
-#: The member of the archive that says which versions it was written with.
-_VERSIONS = "versions.json"
 
 
 def save_model(model: Any, path: str | os.PathLike) -> None:
@@ -84,15 +80,16 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
             "model refers to itself and can't be saved: so do steps of scikit-learn's that have "
             "asked for metadata, such as by set_fit_request."
         ) from error
-    nameless = [name for name in skops.io.get_untrusted_types(data=content) if "<" in name]
-    if nameless:
+    try:
+        skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
+    except Exception as error:
         raise TypeError(
-            f"model holds {', '.join(nameless)}, which could not be loaded again: define it in a "
-            "module, by a name."
-        )
+            "model can't be saved, since it could not be loaded again. What it holds must be found "
+            f"in a module by its name, as a lambda or a class in a function is not: {error}"
+        ) from error
     buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr(_VERSIONS, json.dumps(_versions()))
+        archive.writestr(VERSIONS, json.dumps(_versions()))
     write_atomically(path, buffer.getvalue())
 
 
@@ -106,8 +103,9 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
 
     trusted : list of str or type, default=None
         Further types that the file may hold, such as the class of your own network, by their full
-        names or as such. The estimators of this library and what skops knows of scikit-learn, numpy
-        and scipy are trusted anyway. Trust only types that you know: their code is run.
+        names or as such. The estimators of this library and what skops knows of scikit-learn and
+        numpy are trusted anyway, but for sparse matrices and other objects that are made by calling
+        something. Trust only types that you know: their code is run.
 
     Returns
     -------
@@ -119,7 +117,7 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     FileNotFoundError
         If there is no such file.
     ValueError
-        If the file is damaged, is no saved estimator, unpacks to far more than its size, or holds
+        If the file is damaged, is no saved estimator, would become far more than its size, or holds
         types that are not trusted.
     TypeError
         If `trusted` is no list of strings and types.
@@ -134,39 +132,30 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     save_model : Save an estimator.
     """
     path = Path(path)
-    trusted = [*_TRUSTED, *_names(trusted or [])]
+    by_user = _names([] if trusted is None else trusted)
     content = path.read_bytes()
-    differences = _differences(_read_versions(path, content))
     try:
-        unknown = set(skops.io.get_untrusted_types(data=content)) - set(trusted)
-        model = None if unknown else skops.io.loads(content, trusted=trusted)
+        versions, unusual = check_archive(content)
+    except Exception as error:  # what zipfile and json raise on damaged files is anything
+        raise ValueError(f"{path} is damaged or was not written by save_model: {error}") from error
+    differences = _differences(versions)
+    try:
+        found = set(skops.io.get_untrusted_types(data=content)) - set(_TRUSTED)
+        unknown = sorted((found | unusual) - set(by_user))
+        model = None if unknown else skops.io.loads(content, trusted=[*_TRUSTED, *by_user])
     except Exception as error:
         written = f" It was written with {differences}." if differences else ""
         raise ValueError(f"{path} can't be loaded: {error!r}.{written}") from error
     if unknown:
         raise ValueError(
-            f"{path} holds types that are not trusted: {', '.join(sorted(unknown))}. If you know "
-            f"them and where the file is from, call load_model(path, trusted={sorted(unknown)})."
+            f"{path} holds types that are not trusted: {', '.join(unknown)}. If you know them and "
+            f"where the file is from, call load_model(path, trusted={unknown})."
         )
     if not isinstance(model, BaseEstimator):
         raise ValueError(f"{path} holds no estimator, but an object of {type(model)}.")
     if differences:
         warnings.warn(f"{path} was written with {differences}.", stacklevel=2)
     return model
-
-
-def _read_versions(path: Path, content: bytes) -> dict[str, str]:
-    """The versions that a file was written with; an error if it is no whole archive."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            size = sum(member.file_size for member in archive.infolist())
-            if size > max(_SMALL, _MAX_RATIO * len(content)):
-                raise zipfile.BadZipFile(f"it unpacks to {size:,} bytes")
-            if damaged := archive.testzip():
-                raise zipfile.BadZipFile(f"bad checksum of {damaged}")
-            return dict(json.loads(archive.read(_VERSIONS)))
-    except Exception as error:  # what zipfile raises on damaged files is anything
-        raise ValueError(f"{path} is damaged or was not written by save_model: {error}") from error
 
 
 def _names(trusted: Sequence[str | type]) -> list[str]:

@@ -147,7 +147,8 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         Seeds the one generator that all random numbers are drawn from.
 
     verbose : int, default=0
-        1 prints the errors and the time of each epoch; 2 shows a progress bar as well.
+        1 prints the errors and the time of each epoch, its number bold where the mean of the tasks'
+        validation losses is the smallest so far; 2 shows a progress bar as well.
 
     Attributes
     ----------
@@ -649,6 +650,11 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             for n_classes in self._labels().sizes()
         ]
         return JointNetwork(networks, self._n_shared)
+
+    def _check_sizes(self, weights, generator):
+        if len(self._task_classes) > len(weights):
+            raise ValueError("there are more tasks than weights")
+        super()._check_sizes(weights, generator)
 
     def _assemble(self, module, generator, **options) -> JointTrainer:
         labels = self._labels()

@@ -46,7 +46,8 @@ def layer_sizes(network: nn.Module, image_shape: tuple[int, int]) -> dict[str, L
     training = network.training
     try:
         with torch.no_grad():
-            network.eval()(torch.zeros(1, 1, *image_shape))
+            device = next(network.parameters(), torch.empty(0)).device
+            network.eval()(torch.zeros(1, 1, *image_shape, device=device))
     finally:
         network.train(training)
         for hook in hooks:

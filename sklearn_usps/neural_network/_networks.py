@@ -154,6 +154,11 @@ def build_network(
 ) -> nn.Module:
     """Build a network by name or class, its initial weights drawn from the generator."""
     network = NETWORKS[network] if isinstance(network, str) else network
+    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+        raise ValueError(
+            f"network must be one of {sorted(NETWORKS)} or a torch.nn.Module class. Got "
+            f"{network!r} instead."
+        )
     params = dict(params or {})
     if takes_generator(network):
         params["generator"] = generator

@@ -2,17 +2,20 @@
 
 import gzip
 import os
+import re
 import struct
 import subprocess
 import sys
+import zipfile
 import zlib
 
 import numpy as np
 import pytest
+import skops.io
 from factor import FACTOR
 from PIL import Image, features
 
-from sklearn_usps import ConvNetClassifier, save_model
+from sklearn_usps import ConvNetClassifier
 
 #: Bytes that a process may take that reads a file, with all that it imports.
 LIMIT = 2**30
@@ -75,17 +78,23 @@ def png(width, height, depth, colour, n_channels):
     )
 
 
-@pytest.mark.parametrize("claim", ["image_shape", "n_planes"])
-def test_a_model_that_claims_a_huge_network_is_refused(tmp_path, claim):
+@pytest.mark.parametrize("claim", ["image_shape", "n_planes", "planes"])
+def test_a_model_that_claims_a_huge_network_takes_no_memory(tmp_path, claim):
     X, y = np.random.default_rng(0).random((8, 256)), [0, 1] * 4
-    model = ConvNetClassifier(max_epochs=1, deformer=None).fit(X, y)
-    if claim == "image_shape":
-        model.image_shape_ = (4096, 4096)
-    else:
+    params = {"n_planes": [16], "strides": [30_000]} if claim == "planes" else {}
+    model = ConvNetClassifier(max_epochs=1, deformer=None, network_params=params).fit(X, y)
+    expected = "ValueError .*the weights are not those of the network"
+    if claim == "n_planes":
         model._network = ("convnet", {"n_planes": [4000] * 9})
-    save_model(model, tmp_path / "bomb.skops")
-    said = run(tmp_path / "bomb.skops", "sklearn_usps.load_model(path)")
-    assert "the weights are not those of the network" in said
+    else:
+        side = 4096 if claim == "image_shape" else 30_000
+        model.image_shape_, model.n_features_in_ = (side, side), side * side
+    if claim == "planes":  # they have the weights of small ones, and would be looked at
+        model.lr_scaling, expected = "fan-in", "answer"
+    skops.io.dump(model, tmp_path / "bomb.skops")
+    with zipfile.ZipFile(tmp_path / "bomb.skops", "a") as archive:
+        archive.writestr("versions.json", "{}")
+    assert re.match(expected, run(tmp_path / "bomb.skops", "sklearn_usps.load_model(path)"))
 
 
 #: What is read of them, depth, colour type and channels of the pixels of PNG files.

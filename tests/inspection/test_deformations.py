@@ -6,6 +6,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_usps import ConvNetClassifier, DeformationDisplay, ImageNormalizer, RandomDeformer
 
@@ -34,7 +35,7 @@ def test_draws_each_image_and_what_becomes_of_it(images):
     sheet = display.image_.get_array()
     np.testing.assert_array_equal(sheet[9:17, :8], display.images[1])
     np.testing.assert_array_equal(sheet[9:17, 19:27], display.deformed[1, 1])
-    assert display.ax_.get_title() == "Random deformations of 5 images"
+    assert display.ax_.get_title() == "Random deformations of 5 images, seed 0"
     texts = [label.get_text() for label in display.ax_.get_xticklabels()]
     assert texts == ["as it is", "3 times deformed"]
 
@@ -85,3 +86,28 @@ def test_image_shape_axes_and_frame(images):
     assert one.ax_.get_title() == "Random deformations of 1 image"
     with pytest.raises(ValueError, match="The 'n_deformations' parameter"):
         DeformationDisplay.from_estimator(brighten, images, n_deformations=0)
+
+
+def test_images_where_a_step_changes_their_size(images):
+    def upsample(X):
+        return np.kron(X.reshape(-1, 8, 8), np.ones((2, 2))).reshape(-1, 256)
+
+    model = make_pipeline(
+        FunctionTransformer(upsample), ConvNetClassifier(network="torch7", max_epochs=1)
+    ).fit(images, np.arange(7) % 2)
+    for given in (images, images.reshape(-1, 8, 8)):
+        display = DeformationDisplay.from_estimator(model, given)
+        np.testing.assert_array_equal(display.images, images[:5].reshape(-1, 8, 8))
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_texts_in_narrow_axes(images, layout, assert_fits):
+    figure, axes = plt.subplots(1, 3, figsize=(8, 3), layout=layout)
+    for ax, n_deformations in zip(axes, (1, 2, 8), strict=True):
+        DeformationDisplay.from_estimator(
+            brighten, images, n_deformations=n_deformations, random_state=0, ax=ax
+        )
+    assert_fits(figure)
+    for ax in axes:
+        left, right = (label.get_window_extent() for label in ax.get_xticklabels())
+        assert left.x1 < right.x0

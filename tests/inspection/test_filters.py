@@ -7,6 +7,7 @@ import torch
 from matplotlib import pyplot as plt
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
 from sklearn_usps import ConvNetClassifier, FilterDisplay, ImageNormalizer, JointConvNetClassifier
@@ -119,8 +120,129 @@ def test_what_has_no_filters(data):
         FilterDisplay.from_estimator(fit(data, network=Dense))
     with pytest.raises(ValueError, match="LogisticRegression has no `net_`"):
         FilterDisplay.from_estimator(LogisticRegression().fit(*data))
-    with pytest.raises(ValueError, match=r"X must be one image of 120 pixels. Got .* \(2, 120\)"):
-        FilterDisplay.from_estimator(fit(data), data[0][:2])
+
+
+def upsample(rows):
+    """Images 6 × 6 as images 12 × 12."""
+    return np.kron(np.asarray(rows).reshape(-1, 6, 6), np.ones((2, 2))).reshape(-1, 144)
+
+
+def test_shapes_of_the_image(data):
+    X = data[0]
+    classifier = fit(data)
+    maps = FilterDisplay.from_estimator(classifier, X[0]).maps
+    for shape in [(1, 120), (12, 10), (1, 12, 10)]:
+        display = FilterDisplay.from_estimator(classifier, X[0].reshape(shape))
+        np.testing.assert_array_equal(display.maps, maps)
+    for shape in [(10, 12), (6, 20), (120, 1), (1, 1, 12, 10), (10, 12, 1), (12, 1, 10)]:
+        message = rf"X must be one image of shape \(12, 10\).*Got an array of shape \({shape[0]}, "
+        with pytest.raises(ValueError, match=message):
+            FilterDisplay.from_estimator(classifier, X[0].reshape(shape))
+    with pytest.raises(ValueError, match=r"or the 120 pixels .* Got .* \(2, 120\)"):
+        FilterDisplay.from_estimator(classifier, X[:2])
+
+
+def test_shapes_of_the_image_where_a_step_changes_it():
+    rng = np.random.default_rng(0)
+    X, y = rng.random((20, 36)), np.arange(20) % 2
+    model = make_pipeline(
+        FunctionTransformer(upsample),
+        ConvNetClassifier(network="torch7", max_epochs=1, random_state=0),
+    ).fit(X, y)
+    expected = FilterDisplay.from_estimator(model[-1], upsample(X[:1])).maps
+    for shape in [(36,), (1, 36), (6, 6), (1, 6, 6)]:
+        maps = FilterDisplay.from_estimator(model, X[0].reshape(shape)).maps
+        np.testing.assert_array_equal(maps, expected)
+    with pytest.raises(ValueError, match=r"X must be one image of shape \(6, 6\)"):
+        FilterDisplay.from_estimator(model, X[0].reshape(4, 9))
+
+
+class Rectified(nn.Module):
+    """What follows the convolution changes its output in place."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 3, 3)
+        self.layers = nn.Sequential(self.convolution, nn.ReLU(inplace=True))
+        self.output = nn.LazyLinear(n_classes)
+        self(torch.zeros(1, 1, *image_shape))
+
+    def forward(self, images):
+        return self.output(self.layers(images).flatten(1))
+
+
+def test_feature_maps_are_those_before_a_rectifier_in_place(data):
+    classifier = fit(data, network=Rectified)
+    display = FilterDisplay.from_estimator(classifier, data[0][0])
+    image = torch.tensor(data[0][0], dtype=torch.float32).view(1, 1, 12, 10)
+    expected = classifier.net_.module_.convolution(image)[0].detach().numpy()
+    assert expected.min() < 0
+    np.testing.assert_allclose(display.maps, expected, rtol=1e-5, atol=1e-6)
+
+
+def corner(image):
+    """Where an image begins: row first, which orders images as one reads."""
+    left, _, bottom, top = image.get_extent()
+    assert bottom > top
+    return top, left
+
+
+@pytest.mark.parametrize("own_axes", [True, False])
+def test_filters_are_in_order_with_their_maps_below(own_axes):
+    rng = np.random.default_rng(0)
+    filters, maps = rng.normal(size=(8, 3, 3)), rng.normal(size=(8, 5, 5)) - 3
+    ax = None if own_axes else plt.subplots()[1]
+    display = FilterDisplay(filters, maps=maps).plot(ax=ax)
+    corners = [corner(image) for image in display.images_]
+    assert corners == sorted(corners)
+    assert len(set(corners)) == 8
+    for image, below in zip(display.images_, display.maps_, strict=True):
+        (top, left), (map_top, map_left) = corner(image), corner(below)
+        assert map_left == left
+        assert 1 <= map_top - top < 1.1
+    for drawn, values in [(display.images_, filters), (display.maps_, maps)]:
+        limit = np.abs(values).max()
+        for image, value in zip(drawn, values, strict=True):
+            np.testing.assert_array_equal(image.get_array(), value)
+            assert image.get_clim() == pytest.approx((-limit, limit))
+            assert image.get_cmap().name == "gray"
+            assert image.to_rgba(np.zeros((1, 1)))[0, 0, 0] == pytest.approx(0.5, abs=0.01)
+    # Nothing is drawn outside of what the axes show.
+    (left, right), (bottom, top) = display.ax_.get_xlim(), display.ax_.get_ylim()
+    extents = np.array([image.get_extent() for image in [*display.images_, *display.maps_]])
+    assert left <= extents[:, 0].min() < extents[:, 1].max() <= right
+    assert top <= extents[:, 3].min() < extents[:, 2].max() <= bottom
+    scales = {ax.get_xlabel() + ax.get_ylabel(): ax for ax in display.figure_.axes[1:]}
+    assert scales["Weight"].get_ylim() == pytest.approx(display.images_[0].get_clim())
+    assert scales["Feature map"].get_xlim() == pytest.approx(display.maps_[0].get_clim())
+
+
+def test_filters_that_are_all_zero_are_grey():
+    display = FilterDisplay(np.zeros((1, 3, 3))).plot()
+    assert display.images_[0].get_clim() == (-1, 1)
+    assert display.ax_.get_title() == "1 filter 3 × 3"
+
+
+@pytest.mark.parametrize("layout", ["own", None, "constrained"])
+def test_titles_are_not_cut_off(layout, assert_fits):
+    display = FilterDisplay(
+        np.ones((6, 5, 5)), maps=np.ones((6, 8, 8)), tasks=["digits", "letters"]
+    )
+    if layout == "own":
+        axes = [display.plot().ax_]
+    else:
+        _, axes = plt.subplots(1, 3, layout=layout, figsize=(9, 4))
+        for ax in axes:
+            display.plot(ax=ax)
+    for ax in axes:
+        words = "6 filters 5 × 5, shared by digits and letters, with their feature maps"
+        assert ax.get_title().replace("\n", " ") == words
+    assert_fits(ax.figure)
+
+
+def test_many_tasks_are_counted():
+    display = FilterDisplay(np.ones((2, 3, 3)), tasks=list("abcd")).plot()
+    assert display.ax_.get_title() == "2 filters 3 × 3, shared by 4 tasks"
 
 
 def test_drawing_changes_nothing(data):
@@ -130,3 +252,4 @@ def test_drawing_changes_nothing(data):
     display.filters[:] = 0
     for name, value in classifier.net_.module_.state_dict().items():
         assert torch.equal(value, before[name])
+    assert not any(module._forward_hooks for module in classifier.net_.module_.modules())

@@ -5,14 +5,20 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LinearRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, MisclassifiedDisplay
+from sklearn_usps import (
+    ConvNetClassifier,
+    ImageNormalizer,
+    JointConvNetClassifier,
+    MisclassifiedDisplay,
+)
 
 matplotlib.use("Agg")
 
@@ -260,5 +266,107 @@ def test_labels_with_dollar_signs_are_no_formulas():
 
 
 def test_no_images_are_told():
-    with pytest.raises(ValueError, match="0 sample"):
+    with pytest.raises(ValueError, match="X, y_true and y_pred have 0 samples"):
         MisclassifiedDisplay.from_predictions(np.zeros((0, 64)), [], [])
+    for X, shape in [(None, r"\(\)"), ([0.5, 0.5], r"\(2,\)")]:
+        with pytest.raises(ValueError, match=f"X must have the shape .* Got {shape} instead"):
+            MisclassifiedDisplay.from_predictions(X, [1, 1], [2, 1])
+
+
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_titles_in_narrow_axes(layout, assert_fits):
+    figure, axes = plt.subplots(1, 3, figsize=(8, 3), layout=layout)
+    for ax in axes:
+        MisclassifiedDisplay.from_predictions(
+            np.eye(12, 256), [1] * 12, [2] * 12, max_images=9, ax=ax
+        )
+        title = ax.get_title().replace("\n", " ")
+        assert title == "Misclassified 12 of 12 (100.00 %), 9 shown"
+    assert_fits(figure)
+
+
+def upsample(X):
+    """Images 8 × 8 as images 16 × 16."""
+    return np.kron(np.asarray(X).reshape(-1, 8, 8), np.ones((2, 2))).reshape(-1, 256)
+
+
+def test_images_are_those_given_where_a_step_changes_their_size(digits):
+    X, y, *_ = digits
+    classifier = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0)
+    model = make_pipeline(FunctionTransformer(upsample), classifier).fit(X / 16, y)
+    wrong = np.flatnonzero(model.predict(X / 16) != y)
+    for given in (X / 16, X.reshape(-1, 8, 8) / 16):
+        display = MisclassifiedDisplay.from_estimator(model, given, y)
+        assert display.images.shape == (len(wrong), 8, 8)
+        np.testing.assert_array_equal(display.images.reshape(-1, 64), X[display.indices] / 16)
+    display = MisclassifiedDisplay.from_estimator(model, X / 16, y, image_shape=(4, 16))
+    assert display.images.shape == (len(wrong), 4, 16)
+
+
+@pytest.fixture(scope="module")
+def two_tasks():
+    """Images 8 × 8 of two tasks, their labels and tasks."""
+    rng = np.random.default_rng(0)
+    task = np.arange(60) % 3 // 2
+    return rng.random((60, 64)), 2 * task + rng.integers(2, size=60), task
+
+
+JOINT = {"network": "torch7", "max_epochs": 1, "random_state": 0}
+
+
+def test_joint_classifier_of_several_tasks(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(**JOINT).fit(X, y, task=task)
+    model = make_pipeline(ImageNormalizer(), JointConvNetClassifier(**JOINT))
+    model.fit(X, y, jointconvnetclassifier__task=task)
+    for joint in (classifier, model):
+        with pytest.raises(ValueError, match=r"Give one of `classifiers_` .* from_predictions"):
+            MisclassifiedDisplay.from_estimator(joint, X, y)
+    of_one = MisclassifiedDisplay.from_estimator(
+        classifier.classifiers_[1], X[task == 1], y[task == 1]
+    )
+    of_all = MisclassifiedDisplay.from_predictions(
+        X,
+        y,
+        classifier.predict(X, task=task),
+        y_proba=classifier.predict_proba(X, task=task).max(axis=1),
+    )
+    assert of_one.n_samples == 20
+    assert set(np.flatnonzero(task == 1)[of_one.indices]) == {
+        i for i in of_all.indices if task[i] == 1
+    }
+    single = JointConvNetClassifier(**JOINT).fit(X, y)
+    assert MisclassifiedDisplay.from_estimator(single, X, y).images.shape[1:] == (8, 8)
+
+
+@pytest.mark.parametrize("column", [0, -1])
+def test_column_of_the_task_is_not_drawn(two_tasks, column):
+    X, y, task = two_tasks
+    X_and_task = np.column_stack([task, X] if column == 0 else [X, task])
+    classifier = JointConvNetClassifier(task_column=column, **JOINT).fit(X_and_task, y)
+    for given in (X_and_task, X_and_task.tolist()):
+        display = MisclassifiedDisplay.from_estimator(classifier, given, y)
+        wrong = np.flatnonzero(classifier.predict(X_and_task) != y)
+        np.testing.assert_array_equal(np.sort(display.indices), wrong)
+        np.testing.assert_array_equal(display.images, X[display.indices].reshape(-1, 8, 8))
+    behind = make_pipeline(FunctionTransformer(), classifier)
+    with pytest.raises(ValueError, match="can't tell which column of X becomes task_column="):
+        MisclassifiedDisplay.from_estimator(behind, X_and_task, y)
+
+
+def test_column_of_the_task_by_name(two_tasks):
+    pandas = pytest.importorskip("pandas")
+    X, y, task = two_tasks
+    frame = pandas.DataFrame(X, columns=[f"pixel {i}" for i in range(64)])
+    frame.insert(30, "task", np.where(task, "b", "a"))
+    model = make_pipeline(
+        make_column_transformer(
+            (ImageNormalizer(), [name for name in frame if name != "task"]),
+            remainder="passthrough",
+            verbose_feature_names_out=False,
+        ).set_output(transform="pandas"),
+        JointConvNetClassifier(task_column="task", **JOINT),
+    ).fit(frame, y)
+    display = MisclassifiedDisplay.from_estimator(model, frame, y)
+    assert len(display.indices)
+    np.testing.assert_array_equal(display.images, X[display.indices].reshape(-1, 8, 8))

@@ -8,6 +8,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from torch import nn
 
 from sklearn_usps import (
     ConvNetClassifier,
@@ -17,6 +18,7 @@ from sklearn_usps import (
 )
 
 matplotlib.use("Agg")
+KEYS = ("train_error", "valid_error", "train_loss", "valid_loss")
 SMALL = {"network": "torch7", "lr": 0.01, "random_state": 0}
 
 
@@ -40,6 +42,21 @@ def close_figures():
     plt.close("all")
 
 
+def legend_texts(display):
+    return [text.get_text() for text in display.ax_.get_legend().get_texts()]
+
+
+def histories(n_models, n_epochs=20):
+    """Made-up curves, of which one part has a different value at each epoch of each model."""
+    return {
+        f"model {i}": [
+            {"epoch": at, **{key: (i + k + 1) / (40 * at) for k, key in enumerate(KEYS)}}
+            for at in range(1, n_epochs + 1)
+        ]
+        for i in range(n_models)
+    }
+
+
 def test_draws_both_errors_in_percent_and_marks_the_best_epoch(stopped):
     display = TrainingCurveDisplay.from_estimator(stopped)
     for line, key, style in zip(
@@ -53,8 +70,12 @@ def test_draws_both_errors_in_percent_and_marks_the_best_epoch(stopped):
     best = stopped.best_epoch_
     assert mark.get_xdata() == [best]
     assert mark.get_ydata() == pytest.approx([100 * stopped.history_[best - 1]["valid_error"]])
-    texts = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert texts == ["training", "validation", f"best: epoch {best}"]
+    legend = display.ax_.get_legend()
+    assert legend_texts(display) == ["training", "validation", f"best: epoch {best}"]
+    assert legend.get_title().get_text() == "ConvNetClassifier"
+    error = 100 * stopped.history_[best - 1]["valid_error"]
+    title = f"Best epoch {best} of 4: validation error {error:.2f} %, seed 0"
+    assert display.ax_.get_title() == title
     assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("Epoch", "Error (%)")
     assert display.figure_ is display.ax_.figure
 
@@ -67,6 +88,136 @@ def test_draws_losses_and_no_validation_where_there_is_none(data):
     np.testing.assert_allclose(line.get_ydata(), losses)
     assert display.ax_.get_ylabel() == "Loss"
     assert display.best_ == []
+    assert display.ax_.get_title() == f"After 2 epochs: training loss {losses[-1]:.3g}, seed 0"
+
+
+def test_validation_without_early_stopping(data):
+    X, y = data
+    classifier = ConvNetClassifier(max_epochs=2, **{**SMALL, "random_state": None})
+    classifier.fit(X, y, X_val=X, y_val=y)
+    display = TrainingCurveDisplay.from_estimator(classifier)
+    error = 100 * classifier.history_[-1]["valid_error"]
+    assert display.ax_.get_title() == f"After 2 epochs: validation error {error:.2f} %"
+    assert len(display.lines_) == 2
+    assert display.best_ == []
+
+
+@pytest.mark.parametrize("metric", ["error", "loss"])
+def test_each_curve_and_each_mark_has_its_own_values(metric):
+    given = histories(3)
+    best_epochs = {"model 0": 7, "model 2": 20}
+    display = TrainingCurveDisplay(given, best_epochs=best_epochs).plot(metric=metric)
+    factor = 100 if metric == "error" else 1
+    lines = iter(display.lines_)
+    for name, history in given.items():
+        for part, word, style in [("train", "training", "--"), ("valid", "validation", "-")]:
+            line = next(lines)
+            assert line.get_label() == f"{name}, {word}"
+            assert line.get_linestyle() == style
+            np.testing.assert_array_equal(line.get_xdata(), range(1, 21))
+            expected = [factor * epoch[f"{part}_{metric}"] for epoch in history]
+            np.testing.assert_allclose(line.get_ydata(), expected)
+    valid = dict(zip(given, display.lines_[1::2], strict=True))
+    for (name, best), mark in zip(best_epochs.items(), display.best_, strict=True):
+        assert mark.get_xdata() == [best]
+        expected = factor * given[name][best - 1][f"valid_{metric}"]
+        assert mark.get_ydata() == pytest.approx([expected])
+        assert mark.get_color() == valid[name].get_color()
+        assert mark.get_marker() == valid[name].get_marker()
+        assert mark.get_markerfacecolor() == "white"
+        assert mark.get_markersize() > valid[name].get_markersize()
+    labels = ["model 0 (best: epoch 7)", "model 1", "model 2 (best: epoch 20)"]
+    assert legend_texts(display) == [*labels, "training", "validation"]
+    handles = display.ax_.get_legend().legend_handles
+    looks = [(handle.get_color(), handle.get_marker()) for handle in handles[:3]]
+    assert looks == [(line.get_color(), line.get_marker()) for line in valid.values()]
+    assert [handle.get_linestyle() for handle in handles[3:]] == ["--", "-"]
+    assert display.ax_.get_title() == "3 networks, up to 20 epochs"
+
+
+def test_title_has_the_value_of_the_best_epoch():
+    display = TrainingCurveDisplay(histories(1), best_epochs={"model 0": 5}).plot()
+    assert display.ax_.get_title() == "Best epoch 5 of 20: validation error 1.00 %"
+
+
+def test_many_models_are_told_apart_in_colour_and_in_grey():
+    lines = TrainingCurveDisplay(histories(70)).plot().lines_[1::2]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 70
+    assert len({line.get_marker() for line in lines[:10]}) == 10
+    assert len({line.get_color() for line in lines[:7]}) == 7
+    # Some markers stand on each line, but not so many that they hide it.
+    for line in lines:
+        first, every = line.get_markevery()
+        assert 5 <= len(range(first, 20, every)) <= 10
+
+
+def test_name_of_one_classifier_is_shown(data, stopped):
+    display = TrainingCurveDisplay.from_estimator(stopped, name="torch7, $5$")
+    title = display.ax_.get_legend().get_title()
+    assert title.get_text() == "torch7, $5$"
+    assert not title.get_parse_math()
+    assert set(display.frame()["name"]) == {"torch7, $5$"}
+
+
+def test_names_that_collide_are_refused(data, stopped):
+    X, y = data
+    task = np.repeat(["a", "b"], 40)
+    joint = JointConvNetClassifier(max_epochs=1, **SMALL).fit(X, y, task=task)
+    with pytest.raises(ValueError, match="Two curves have the name 'm, a': change the names"):
+        TrainingCurveDisplay.from_estimators({"m": joint, "m, a": stopped})
+    display = TrainingCurveDisplay.from_estimators({"m": joint, "m, c": stopped})
+    assert list(display.histories) == ["m, a", "m, b", "m, c"]
+    named = TrainingCurveDisplay.from_estimator(joint, name="joint")
+    assert list(named.histories) == ["joint, a", "joint, b"]
+
+
+def test_seed_is_in_the_title_where_all_have_the_same(data):
+    def fitted(seed):
+        return ConvNetClassifier(**{**SMALL, "max_epochs": 1, "random_state": seed}).fit(*data)
+
+    for seeds, text in [((3, 3), ", seed 3"), ((3, 4), ""), ((None, None), "")]:
+        models = {str(i): fitted(seed) for i, seed in enumerate(seeds)}
+        title = TrainingCurveDisplay.from_estimators(models).ax_.get_title()
+        assert title == f"2 networks, up to 1 epoch{text}"
+
+
+@pytest.mark.parametrize("layout", ["own", None, "constrained"])
+@pytest.mark.parametrize(("n_models", "rising"), [(1, False), (1, True), (9, False), (9, True)])
+@pytest.mark.parametrize("metric", ["error", "loss"])
+def test_legend_hides_nothing_and_nothing_is_cut_off(layout, n_models, rising, metric, assert_fits):
+    given = histories(n_models)
+    if rising:
+        for history in given.values():
+            history[-1].update(dict.fromkeys(KEYS, 1.0))
+    best_epochs = dict.fromkeys(given, 20)
+    display = TrainingCurveDisplay(given, best_epochs=best_epochs, random_state=0)
+    if layout == "own":
+        axes = [display.plot(metric=metric).ax_]
+    else:
+        _, axes = plt.subplots(1, 2, layout=layout, figsize=(8, 4.5))
+    for ax in axes:
+        display.plot(metric=metric, ax=None if layout == "own" else ax)
+        assert_fits(display.figure_)
+        legend = display.ax_.get_legend().get_window_extent()
+        assert display.ax_.bbox.x0 <= legend.x0 < legend.x1 <= display.ax_.bbox.x1
+        assert legend.y1 <= display.ax_.bbox.y1
+        for line in [*display.lines_, *display.best_]:
+            points = line.get_transform().transform(line.get_xydata())
+            assert points[:, 1].max() < legend.y0
+            assert points[:, 1].min() >= display.ax_.bbox.y0 - 1
+            half = line.get_markersize() / 2 * display.figure_.dpi / 72
+            assert points[:, 1].max() + half < legend.y0
+
+
+def test_no_error_above_100_percent_is_on_the_axis():
+    given = {"all wrong": [{"epoch": at, "train_error": 1.0} for at in (1, 2)]}
+    display = TrainingCurveDisplay(given).plot()
+    display.figure_.draw_without_rendering()
+    ticks = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert "100" in ticks
+    assert display.ax_.get_ylim()[1] > 105
+    assert max(float(tick) for tick in ticks if tick) == 100
+    assert display.ax_.get_ylim()[0] == 0
 
 
 def test_several_models_in_one_axes(data, stopped):
@@ -79,6 +230,7 @@ def test_several_models_in_one_axes(data, stopped):
     labels = [line.get_label() for line in display.lines_]
     assert labels == ["stopped, training", "stopped, validation", "searched, training"]
     assert len({line.get_color() for line in display.lines_}) == 2
+    assert display.ax_.get_title() == "2 networks, up to 4 epochs, seed 0"
     frame = display.frame()
     assert frame["name"].tolist() == ["stopped"] * 4 + ["searched"] * 2
     assert frame["epoch"].tolist() == [1, 2, 3, 4, 1, 2]
@@ -91,6 +243,7 @@ def test_a_joint_classifier_has_curves_of_each_task(data):
     joint = JointConvNetClassifier(max_epochs=3, **SMALL).fit(X, y, task=task)
     display = TrainingCurveDisplay.from_estimator(joint)
     assert [line.get_label() for line in display.lines_] == ["a, training", "b, training"]
+    assert legend_texts(display) == ["a", "b", "training"]
     errors = [100 * epoch["tasks"]["b"]["train_error"] for epoch in joint.history_]
     np.testing.assert_allclose(display.lines_[1].get_ydata(), errors)
 
@@ -100,6 +253,42 @@ def test_one_epoch_is_a_dot(data):
     (line,) = TrainingCurveDisplay.from_estimator(once).lines_
     assert line.get_marker() == "."
     assert line.get_ydata() == [100 * once.history_[0]["train_error"]]
+
+
+class CtrlC(nn.Module):
+    """Interrupts the training as a user does, in the epoch after `epochs`, each of one batch."""
+
+    def __init__(self, image_shape, n_classes, epochs):
+        super().__init__()
+        self.linear = nn.Linear(image_shape[0] * image_shape[1], n_classes)
+        self.left = epochs
+
+    def forward(self, images):
+        if self.training:
+            self.left -= 1
+            if self.left < 0:
+                raise KeyboardInterrupt
+        return self.linear(images.flatten(1))
+
+
+def test_training_that_was_interrupted(data):
+    params = {"early_stopping": True, "warm_start": True, "random_state": 0, "max_epochs": 2}
+    classifier = ConvNetClassifier(network=CtrlC, network_params={"epochs": 0}, **params)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(*data)
+    with pytest.raises(ValueError, match="ConvNetClassifier has completed no epoch, since its tr"):
+        TrainingCurveDisplay.from_estimator(classifier)
+    with pytest.raises(ValueError, match="mine has completed no epoch"):
+        TrainingCurveDisplay.from_estimators({"mine": classifier})
+
+    classifier = ConvNetClassifier(network=CtrlC, network_params={"epochs": 2}, **params)
+    classifier.fit(*data)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(*data)
+    display = TrainingCurveDisplay.from_estimator(classifier)
+    np.testing.assert_array_equal(display.lines_[0].get_xdata(), [1, 2])
+    assert display.best_ == []
+    assert display.best_epochs == {}
 
 
 def test_what_has_no_curve(data, stopped):

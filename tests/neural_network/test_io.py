@@ -112,7 +112,7 @@ def test_requests_for_metadata_come_back(bars, path):
     np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
 
 
-@pytest.mark.parametrize("trusted", ["a.b", Linear, [3], {Linear}])
+@pytest.mark.parametrize("trusted", ["a.b", Linear, [3], {Linear}, np.array(["a.b", "c.d"])])
 def test_what_is_trusted_is_a_list(path, trusted):
     save_model(ConvNetClassifier(), path)
     with pytest.raises(TypeError, match="trusted must be a list of str and types"):

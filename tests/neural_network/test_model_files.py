@@ -161,22 +161,15 @@ def test_what_is_no_estimator_is_refused(tmp_path):
         load_model(tmp_path / "model")
     with pytest.raises(TypeError, match=r"model must be an estimator. Got an instance of <class"):
         save_model({"an": "estimator?"}, tmp_path / "other")
-    with pytest.raises(TypeError, match="lambda>, which could not be loaded again"):
+    with pytest.raises(TypeError, match=r"could not be loaded again.*<lambda>"):
         save_model(ConvNetClassifier(deformer=lambda images, _: images), tmp_path / "other")
+
+    class Deformer(RandomDeformer):
+        """Not to be found in any module."""
+
+    with pytest.raises(TypeError, match=r"could not be loaded again.*Deformer"):
+        save_model(ConvNetClassifier(deformer=Deformer()), tmp_path / "other")
     assert not (tmp_path / "other").exists()
-
-
-def test_a_bomb_is_refused_before_it_is_unpacked(models, tmp_path):
-    path = tmp_path / "model"
-    save_model(models["classifier"][0], path)
-    with (
-        zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("bomb.npy", "w", force_zip64=True) as member,
-    ):
-        for _ in range(128):
-            member.write(bytes(2**20))
-    with pytest.raises(ValueError, match=r"is damaged .*: it unpacks to 134,[\d,]+ bytes"):
-        load_model(path)
 
 
 # Changed files
@@ -251,7 +244,7 @@ def zipped(members):
 @pytest.mark.filterwarnings("ignore")  # of other versions, and of names that come twice
 @pytest.mark.parametrize("change", [change_bytes, cut, change_members, change_schema])
 def test_changed_files_are_refused_or_predict_the_same(change, models, tmp_path):
-    """No code of the file is run: it would have to be a type that is trusted."""
+    """By accident or on purpose; that no code is run is tested in test_archive.py."""
     model, X = models["classifier"]
     save_model(model, tmp_path / "model")
     content = (tmp_path / "model").read_bytes()

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import sys
+import time
 from contextlib import nullcontext
 
 import numpy as np
@@ -431,23 +432,109 @@ def test_interruption_while_a_callback_listens_to_a_batch(bars):
     assert classifier.n_iter_ == 2
 
 
-def test_verbose_marks_the_best_epoch_on_a_terminal(bars):
-    """A real terminal: the output of a process on a pseudo-terminal."""
+def test_verbose_reckons_the_time_left_from_the_mean_of_the_epochs(bars, capsys):
+    class Slow(Callback):
+        """The first epoch takes long, and the third is the last."""
+
+        def on_epoch_begin(self, net, **kwargs):
+            time.sleep(0.3 * (len(net.history) == 1))
+
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    classifier = ConvNetClassifier(
+        network=Frozen, callbacks=[Slow()], verbose=1, **{**FAST, "max_epochs": 100}
+    ).fit(*bars)
+    lines = capsys.readouterr().out.splitlines()
+    durations = [row["duration"] for row in classifier.history_]
+    for done, line in enumerate(lines, start=1):
+        printed, left = re.search(r"(\d+\.\d\d) s +(\d+) s left$", line).groups()
+        assert float(printed) == pytest.approx(durations[done - 1], abs=0.006)
+        expected = (100 - done) * np.mean(durations[:done])
+        assert int(left) == pytest.approx(expected, abs=0.51)
+
+
+ON_A_TERMINAL = """
+import fcntl, struct, sys, termios
+import numpy as np, torch
+from sklearn_usps import ConvNetClassifier, JointConvNetClassifier
+
+fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+
+class Swaying(torch.nn.Module):
+    # The share of its errors is 1/4, 0, 1/4, 1/4; its loss falls, rises, falls and stays.
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.epoch, self.was_training = -1, False
+
+    def forward(self, images):
+        self.epoch += self.training and not self.was_training
+        self.was_training = self.training
+        easy, hard = [(1, -1), (0.01, 0.01), (3, -0.1), (3, -0.1)][self.epoch % 4]
+        label, is_hard = images[:, 0, 0, 0], images[:, 0, 0, 1]
+        margin = torch.where(is_hard > 0, hard, easy) * (2 * label - 1) / 2
+        return torch.stack([-margin, margin], dim=1) + 0 * self.weight
+
+rng = np.random.default_rng(0)
+X, y = rng.random((80, 64)), np.arange(80) % 2
+X[:, 0], X[:, 1] = y, np.arange(80) % 8 < 2
+plain = dict(deformer=None, random_state=0)
+swaying = ConvNetClassifier(network=Swaying, max_epochs=4, verbose=1, label_smoothing=0, **plain)
+swaying.set_params(early_stopping=True, warm_start=True)
+for _ in range(2):
+    swaying.fit(X, y, X_val=X, y_val=y)
+    print(f"best: {swaying.best_epoch_}", flush=True)
+    print("#", flush=True)
+swaying.set_params(early_stopping=False, warm_start=False).fit(X, y)
+print("#", flush=True)
+small = dict(network="torch7", max_epochs=2, batch_size=10, verbose=2, lr=0.01, **plain)
+ConvNetClassifier(**small).fit(X[:71], y[:71], X_val=X, y_val=y)
+print("#", flush=True)
+JointConvNetClassifier(**small).fit(X, y, task=np.arange(80) < 60)
+"""
+
+
+@pytest.fixture(scope="module")
+def terminal():
+    """What some fits print on a real terminal: that of a process on a pseudo-terminal."""
     pty = pytest.importorskip("pty", reason="pseudo-terminals are for POSIX systems")
-    code = (
-        "import numpy as np; from sklearn_usps import ConvNetClassifier;"
-        "X = np.random.default_rng(0).random((60, 64)); y = np.arange(60) % 2;"
-        "ConvNetClassifier(network='torch7', optimizer='sgd', lr=1e-30, max_epochs=2,"
-        "deformer=None, random_state=0, verbose=1).fit(X, y, X_val=X, y_val=y)"
-    )
     chunks = []
 
     def read(descriptor):
         chunks.append(os.read(descriptor, 1024))
         return chunks[-1]
 
-    assert pty.spawn([sys.executable, "-c", code], read) == 0
-    lines = b"".join(chunks).decode().splitlines()
-    bold = re.compile(r"\x1b\[1mvalidation error +\d+\.\d+%\x1b\[0m")
-    assert len(lines) == 2
-    assert all(bold.search(line) for line in lines)  # equal errors: both are the smallest
+    assert pty.spawn([sys.executable, "-c", ON_A_TERMINAL], read) == 0
+    return b"".join(chunks).decode().split("#\r\n")
+
+
+@pytest.mark.parametrize("fit", [0, 1])
+def test_verbose_marks_the_epochs_that_early_stopping_would_go_back_to(terminal, fit):
+    """Those of the smallest loss, not of the smallest error; a further fit begins anew."""
+    lines = terminal[fit].splitlines()
+    epochs = [line for line in lines if "Epoch" in line]
+    errors = [re.search(r"validation error +(\S+)%", line)[1] for line in epochs]
+    assert errors == ["25.00", "0.00", "25.00", "25.00"]
+    marked = [bool(re.match(r"\033\[1mEpoch \d/\d\033\[0m   train", line)) for line in epochs]
+    assert marked == [True, False, True, False]
+    assert terminal[fit].count("\033[1m") == 2
+    assert lines[-1] == f"best: {3 + 4 * fit}"
+
+
+def test_verbose_marks_no_epoch_without_validation(terminal):
+    assert [line[:9] for line in terminal[2].splitlines()] == [f"Epoch {i}/4" for i in range(1, 5)]
+    assert "\033[1m" not in terminal[2]
+
+
+def test_verbose_2_shows_a_bar_of_the_batches_on_a_terminal(terminal):
+    """7 batches of the 71 images, since one image joins the last, and one of validation."""
+    for output, n_batches in [(terminal[3], 8), (terminal[4], 6)]:
+        bars = re.findall(r" (\d+)/(\d+) \[", output)
+        assert bars
+        assert {int(total) for _, total in bars} == {n_batches}
+        assert all(int(done) <= n_batches for done, _ in bars)
+        # The bar is wiped off before the line of the epoch is printed.
+        last = [line.rpartition("\r")[2] for line in output.split("\r\n") if "Epoch" in line]
+        assert [re.sub(r"\033\[\d+m", "", line)[:9] for line in last] == ["Epoch 1/2", "Epoch 2/2"]

@@ -1,0 +1,82 @@
+"""Descriptions of models in which anything stands anywhere."""
+
+import io
+import json
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from outcomes import Refused, outcome
+
+from sklearn_usps import ConvNetClassifier, JointConvNetClassifier, load_model, save_model
+
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["__id__", "__loader__", "content", "a"]), inner),
+    ),
+    max_leaves=6,
+)
+#: An object of plain values, but for its content.
+PLAIN = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+#: What is put somewhere: anything, a plain value for an attribute, or a part from elsewhere.
+CHANGES = st.one_of(
+    st.tuples(st.just("value"), JSON),
+    st.tuples(st.just("plain"), JSON),
+    st.tuples(st.just("part"), st.integers(0, 2**16)),
+)
+
+
+@pytest.fixture(scope="module", params=[ConvNetClassifier, JointConvNetClassifier])
+def members(request, tmp_path_factory):
+    """The members of the archive of a fitted model."""
+    path = tmp_path_factory.mktemp("models") / "model.skops"
+    X, y = np.random.default_rng(0).random((8, 36)), [0, 1] * 4
+    options = {"lr": 0.01, "max_epochs": 1, "lr_scaling": "fan-in", "random_state": 0}
+    save_model(request.param(network="torch7", **options).fit(X, y), path)
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def places(part):
+    """All places in a description: a container and a key or an index."""
+    items = part.items() if isinstance(part, dict) else enumerate(part)
+    for key, value in list(items):
+        yield part, key
+        if isinstance(value, (dict, list)):
+            yield from places(value)
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, 2**16), CHANGES), min_size=1, max_size=3))
+def test_a_changed_description_is_a_model_or_refused(members, tmp_path_factory, changes):
+    description = json.loads(members["schema.json"])
+    for at, (kind, value) in changes:
+        all_places = list(places(description))
+        part, key = all_places[at % len(all_places)]
+        if kind == "part":
+            other, other_key = all_places[value % len(all_places)]
+            part[key] = json.loads(json.dumps(other[other_key]))
+        elif kind == "plain" and isinstance(part[key], dict) and "__loader__" in part[key]:
+            part[key] = {**PLAIN, "content": json.dumps(value)}
+        else:
+            part[key] = value
+    path = tmp_path_factory.getbasetemp() / "changed.skops"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in {**members, "schema.json": json.dumps(description)}.items():
+            archive.writestr(name, content)
+    model = outcome(load_model, path)
+    assert isinstance(model, (Refused, ConvNetClassifier, JointConvNetClassifier))
+
+
+@given(content=st.binary(max_size=200))
+def test_any_bytes_for_a_description_are_refused(members, tmp_path_factory, content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for member, original in {**members, "schema.json": content}.items():
+            archive.writestr(member, original)
+    path = tmp_path_factory.getbasetemp() / "changed.skops"
+    path.write_bytes(buffer.getvalue())
+    assert isinstance(outcome(load_model, path), Refused)
