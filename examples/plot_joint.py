@@ -101,7 +101,7 @@ for n, alone, joint, digits_too in zip(
 # %%
 # A point is one seed, and of 225 test letters a letter is 0.4 %: an error of 10 % is known to about
 # 2 % (one standard error). Differences of this size between the curves, and a curve that crosses
-# the other, are chance. What is larger than chance is the gain from more letters. The user guide
+# the other, may be chance. What is larger than chance is the gain from more letters. The user guide
 # has the means over ten seeds, with all digits: there too, sharing the first layer changes little.
 
 figure, ax = plt.subplots(layout="constrained")
@@ -134,7 +134,9 @@ figure, axes = plt.subplots(1, 4, figsize=(14, 4), layout="constrained")
 displays = [FilterDisplay.from_estimator(m, ax=ax) for m, ax in zip(fitted, axes, strict=True)]
 for display, ax, title in zip(displays, axes, titles, strict=True):
     correlation = np.corrcoef(displays[0].filters.ravel(), display.filters.ravel())[0, 1]
-    ax.set_title(f"{title}\ncorrelation with it {correlation:.2f}" if ax is not axes[0] else title)
+    ax.set_title(
+        f"{title}\ncorrelation with the start {correlation:.2f}" if ax is not axes[0] else title
+    )
 figure.suptitle("16 filters of 3 × 3, seed 0")
 plt.show()
 
