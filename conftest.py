@@ -8,6 +8,9 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser as MarkdownCode
 from sybil.parsers.rest import PythonCodeBlockParser as RestCode
 
+# What the docs were built into: to collect the doctests of an example means to run it.
+collect_ignore = ["docs/_build", "docs/auto_examples", "docs/generated"]
+
 
 def enter_empty_folder(namespace):
     """What a page writes is thrown away."""

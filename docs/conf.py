@@ -55,6 +55,7 @@ sphinx_gallery_conf = {
 html_theme = "pydata_sphinx_theme"
 html_title = "sklearn-usps"
 html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}
 html_sidebars = {"**": []}

@@ -26,7 +26,7 @@ X, y = fetch_usps(subset="train", return_X_y=True)
 classifier = ConvNetClassifier(
     network="torch7", max_epochs=5, batch_size=64, deformer=None, random_state=0
 )
-rates = [0.0003, 0.001, 0.003, 0.01, 0.03]
+rates = [0.001, 0.003, 0.01, 0.03, 0.1]
 decays = [0.0, 0.01, 0.1, 1.0]
 search = StackedGridSearchCV(
     make_pipeline(ImageNormalizer(), classifier),
@@ -41,9 +41,15 @@ print(f"{5 * len(rates) * len(decays)} fits in {time.perf_counter() - start:.0f}
 # %%
 # The errors
 # ----------
-# Means over the folds, in %.
+# Means over the folds, in %. The learning rate matters most: with too small a rate the network has
+# not come far in five epochs. With the largest, weight decay helps; with the others it hardly
+# matters unless it is strong. Neighbours that differ by less than the folds do (printed for the
+# best) are equally good.
 
 errors = 100 * (1 - search.cv_results_["mean_test_score"].reshape(len(rates), len(decays)))
+best = search.best_index_
+spread = 100 * search.cv_results_["std_test_score"][best]
+print(f"Best: {search.best_params_}, {errors.min():.1f} %, between folds ± {spread:.1f} %")
 figure, ax = plt.subplots(layout="constrained")
 image = ax.imshow(errors, cmap="viridis_r", norm="log")
 for (row, column), error in np.ndenumerate(errors):
@@ -56,6 +62,6 @@ ax.set(
     yticks=range(len(rates)),
     xticklabels=decays,
     yticklabels=rates,
-    title="Error of five-fold cross-validation in %",
+    title="Error in five folds in %: 10,000 digits, 5 epochs, seed 0",
 )
 plt.show()

@@ -30,7 +30,7 @@ search = GridSearchCV(
     model,
     {
         "imagenormalizer__method": ["global", "contrast"],
-        "convnetclassifier__lr": [0.002, 0.006, 0.02, 0.06],
+        "convnetclassifier__lr": [0.002, 0.006, 0.02, 0.06, 0.2],
     },
     cv=[(few, valid)],
     refit=False,
@@ -40,16 +40,19 @@ search.fit(usps.data, usps.target)
 # %%
 # What it found
 # -------------
+# Each point is one fit. The best is where both curves have come down and not gone up again. Of
+# 1,000 images, an error of 2 % is known to about 0.4 % (one standard error), so that candidates
+# this close can't be told apart by the split; cross-validation, or more seeds, would be needed.
 
-errors = 100 * (1 - search.cv_results_["mean_test_score"].reshape(4, 2))
+errors = 100 * (1 - search.cv_results_["mean_test_score"].reshape(-1, 2))
 figure, ax = plt.subplots(layout="constrained")
 for column, (method, style) in enumerate([("global", "o-"), ("contrast", "s--")]):
     color = ["#0072B2", "#D55E00"][column]
-    ax.plot([0.002, 0.006, 0.02, 0.06], errors[:, column], style, color=color, label=method)
+    ax.plot([0.002, 0.006, 0.02, 0.06, 0.2], errors[:, column], style, color=color, label=method)
 ax.set(
     xscale="log",
-    xticks=[0.002, 0.006, 0.02, 0.06],
-    xticklabels=[0.002, 0.006, 0.02, 0.06],
+    xticks=[0.002, 0.006, 0.02, 0.06, 0.2],
+    xticklabels=[0.002, 0.006, 0.02, 0.06, 0.2],
     xlabel="lr",
     ylabel="Validation error (%)",
     ylim=(0, None),
@@ -59,7 +62,8 @@ ax.minorticks_off()
 ax.legend(title="ImageNormalizer")
 
 # %%
-# The best candidate, with all images and ten epochs, on images that no choice was made by.
+# The best candidate, with all training images and ten epochs, on images that had no part in the
+# choice: an honest figure, where the error of the best candidate above is a little optimistic.
 
 model.set_params(**search.best_params_, convnetclassifier__max_epochs=10)
 model.fit(usps.data, usps.target)

@@ -74,14 +74,16 @@ print(f"Test error of the best {1 - search.score(X_test, y_test):.1%}")
 # %%
 # The hidden layer
 # ----------------
-# Two principal components of what the output layer gets.
+# Two principal components of what the output layer gets. Each digit is a cloud of its own, mostly
+# beside others. Where two overlap, the picture is not the proof of a confusion: the layer has 16
+# dimensions, and the network may tell them apart in those that are not shown.
 
 features = search.best_estimator_.transform(X_test)
 components = PCA(2).fit_transform(features)
 figure, ax = plt.subplots(layout="constrained", figsize=(6.4, 6))
 for digit in range(10):
     of_digit = components[y_test == digit]
-    ax.scatter(*of_digit.T, marker=f"${digit}$", s=40, label=None)
+    ax.scatter(*of_digit.T, marker=f"${digit}$", s=40)
 ax.set(
     xlabel="First principal component",
     ylabel="Second principal component",

@@ -44,6 +44,9 @@ model.fit(train.data, train.target)
 # %%
 # What it gets wrong
 # ------------------
+# These of the 1,000 test images. Under each are its label and what the network took it for, the
+# probability of that and the row of the image; the surest mistakes come first. Most of them are
+# hard for people too. With another seed, some of these are right and others are wrong.
 
 MisclassifiedDisplay.from_estimator(model, test.data, test.target)
 plt.show()
