@@ -6,6 +6,7 @@ import math
 import os
 import string
 from collections.abc import Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -56,7 +57,8 @@ def make_letters(
         Number of letters. Each class has as many as any other, or one more.
 
     classes : str or sequence of str, default="ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-        The characters to draw, two or more different ones.
+        The characters to draw, two or more different ones. Since each fills its image, small and
+        capital letters of one form, such as "c" and "C", can't be told apart.
 
     image_shape : tuple of int (height, width), default=(16, 16)
         Shape of the images.
@@ -91,7 +93,7 @@ def make_letters(
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or a font draws nothing for a character.
+        If a parameter is out of its range, or a font lacks a character.
     OSError
         If a font can't be read.
 
@@ -117,11 +119,14 @@ def make_letters(
     rng = check_random_state(random_state)
     loaded = _load_fonts(fonts)
     labels = np.array(list(dict.fromkeys(classes)))
+    for font in loaded:
+        _check_characters(font, labels.tolist())
     y = labels[np.arange(n_samples) % len(labels)]
     if shuffle:
         y = y[rng.permutation(n_samples)]
     images = [
-        _fit_into(_draw(character, loaded, rotation, shear, rng), height, width) for character in y
+        _fit_into(_draw(character, loaded, rotation, shear, rng), height, width)
+        for character in y.tolist()
     ]
     return np.stack(images).reshape(n_samples, height * width), y
 
@@ -143,16 +148,56 @@ def _load_font(font) -> ImageFont.FreeTypeFont:
         raise OSError(f"{font} is no font that can be read, or is damaged: {error}") from error
 
 
+def _check_characters(font, characters) -> None:
+    """Raise a ValueError for a character that a font has no drawing of."""
+    unknown = _mask(font, "\uffff")  # no character: what is drawn for all that a font lacks
+    for character in characters:
+        drawn = _mask(font, character)
+        if drawn.getbbox() is None or (drawn.size, bytes(drawn)) == (unknown.size, bytes(unknown)):
+            raise ValueError(
+                "classes must be characters that each of the fonts has a drawing of. "
+                f"{font.getname()[0]} has none of {character!r}."
+            )
+
+
+def _mask(font, character):
+    """What a font draws for a character."""
+    with _errors_of(character):
+        _check_size(font, character)
+        return font.getmask(character)
+
+
+@contextmanager
+def _errors_of(character):
+    """Make OSErrors of what damaged fonts raise, which are read only when they are drawn from."""
+    try:
+        yield
+    except Exception as error:
+        raise OSError(f"{character!r} can't be drawn from one of the fonts: {error}") from error
+
+
+def _check_size(font, character, stroke_width=0) -> None:
+    left, top, right, bottom = font.getbbox(character, stroke_width=stroke_width)
+    if max(right - left, bottom - top) > 100 * _SIZE:
+        raise ValueError("its size is that of no letter")
+
+
 def _draw(character, fonts, rotation, shear, rng) -> Image.Image:
     """One letter, bright on dark, in a picture with room on all sides."""
     font = fonts[rng.randint(len(fonts))]
     side = 3 * _SIZE
     picture = Image.new("L", (side, side))
     stroke_width = rng.randint(_MAX_STROKE + 1)
-    try:
-        _draw_text(picture, str(character), font, stroke_width)
-    except Exception as error:  # of damaged fonts; they are read when they are drawn from
-        raise OSError(f"{character!r} can't be drawn from one of the fonts: {error}") from error
+    with _errors_of(character):
+        _check_size(font, character, stroke_width)
+        ImageDraw.Draw(picture).text(
+            (side / 2, side / 2),
+            character,
+            fill=255,
+            font=font,
+            anchor="mm",
+            stroke_width=stroke_width,
+        )
     angle = math.radians(rng.uniform(-rotation, rotation))
     slant = rng.uniform(-shear, shear)
     # Where a pixel comes from: turned back around the middle, then slanted back.
@@ -168,26 +213,11 @@ def _draw(character, fonts, rotation, shear, rng) -> Image.Image:
     )
 
 
-def _draw_text(picture, text, font, stroke_width) -> None:
-    """Draw a text into the middle of a picture."""
-    left, top, right, bottom = font.getbbox(text, anchor="mm", stroke_width=stroke_width)
-    if max(right - left, bottom - top) > 100 * _SIZE:
-        raise ValueError("its size is that of no letter")
-    ImageDraw.Draw(picture).text(
-        (picture.width / 2, picture.height / 2),
-        text,
-        fill=255,
-        font=font,
-        anchor="mm",
-        stroke_width=stroke_width,
-    )
-
-
 def _fit_into(picture, height, width) -> np.ndarray:
     """The letter in an image, as large as its proportions allow, in [0, 1]."""
     box = picture.getbbox()
     if box is None:
-        raise ValueError("fonts must have a drawing for each of the classes: one is blank.")
+        raise ValueError("rotation and shear leave nothing of a letter: make them smaller.")
     letter = picture.crop(box)
     scale = min(height / letter.height, width / letter.width)
     size = (max(1, round(scale * letter.width)), max(1, round(scale * letter.height)))

@@ -198,9 +198,10 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
     -----
     Cross-validation and searches pass `task` on where metadata routing is enabled, by
     ``sklearn.set_config(enable_metadata_routing=True)``, and asked for, by
-    ``clf.set_fit_request(task=True).set_score_request(task=True)``; to `score`, that of a
-    :class:`~sklearn.pipeline.Pipeline` from scikit-learn 1.8 on, but not to the `predict` of named
-    scorers: for these there is `task_column`.
+    ``clf.set_fit_request(task=True).set_score_request(task=True).set_predict_request(task=True)``;
+    to `score`, that of a :class:`~sklearn.pipeline.Pipeline` from scikit-learn 1.8 on, but not to
+    the `predict` of named scorers, nor does a search pass it on to `predict`: ask its
+    `best_estimator_`, or use `task_column`.
 
     The labels of all tasks are in one `y`, so they are all strings or all numbers. Two tasks may
     have the same label.
@@ -552,13 +553,13 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             if hasattr(self, name):
                 delattr(self, name)
 
-    def _split_off_task(self, X, task, *, reset):
+    def _split_off_task(self, X, task, *, reset, name="task"):
         """The pixels, and the tasks where X or `task` tells them."""
         if self.task_column is None:
             return X, task
         if task is not None:
             raise ValueError(
-                f"`task` was given beside task_column={self.task_column!r}: give one of them."
+                f"`{name}` was given beside task_column={self.task_column!r}: give one of them."
             )
         pixels, task = take_column(X, self.task_column)
         validate_data(self, X, reset=reset, skip_check_array=True)
@@ -630,7 +631,7 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
             if task_val is not None:
                 raise ValueError("task_val is provided, but X_val was not provided.")
             return check_validation_set(self._pixels, None, y_val, sample_weight_val, None)
-        X_val, task_val = self._split_off_task(X_val, task_val, reset=False)
+        X_val, task_val = self._split_off_task(X_val, task_val, reset=False, name="task_val")
         task_val = self._complete(task_val, X_val, "task_val")
         labels = self._labels()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +108,12 @@ def make_split(
         raise ValueError(
             "early_stopping holds out samples of each class, but there is only one of "
             f"{classes[alone].tolist()}. Leave them out, or give X_val."
+        )
+    n_classes, n_held_out = len(np.unique(y[rows])), math.ceil(fraction * len(rows))
+    if min(n_held_out, len(rows) - n_held_out) < n_classes:
+        raise ValueError(
+            f"validation_fraction={fraction} divides {len(rows)} samples so that {n_held_out} are "
+            f"held out: too few for {n_classes} classes in both parts. Change it, or give X_val."
         )
     train, held_out = train_test_split(
         np.arange(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state

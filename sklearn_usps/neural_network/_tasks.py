@@ -162,7 +162,10 @@ class TaskLabels(NamedTuple):
         known = self.tasks.tolist()
         unknown = [value for value in np.unique(task).tolist() if value not in known]
         if unknown:
-            raise ValueError(f"`{name}` has {unknown}, but fit has seen the tasks {known} only.")
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            raise ValueError(
+                f"`{name}` has {unknown[:5]}{more}, but fit has seen the tasks {known} only."
+            )
         return np.searchsorted(self.tasks, task)
 
     def encode(self, y: np.ndarray, task: np.ndarray, name: str = "y", task_name: str = "task"):

@@ -62,6 +62,24 @@ def test_resized_to_the_shape_of_usps(fetch):
     assert cross_val_score(SVC(C=10), X, y, cv=3).mean() > 0.6
 
 
+def test_resized_pictures_are_upright(fetch):
+    letters, narrow = fetch(), fetch(image_shape=(20, 8))
+    assert narrow.images.shape == (1014, 20, 8)
+    halves = letters.images.reshape(-1, 20, 8, 2).mean(axis=3)
+    errors = abs(narrow.images - halves).mean(axis=(1, 2))
+    assert errors.max() < 0.15
+
+
+def test_shuffled_images_keep_their_labels(fetch):
+    letters = fetch(drop_o=True)
+    for seed in (0, 1):
+        shuffled = fetch(drop_o=True, shuffle=True, random_state=seed)
+        order = np.random.RandomState(seed).permutation(len(letters.target))
+        np.testing.assert_array_equal(shuffled.data, letters.data[order])
+        np.testing.assert_array_equal(shuffled.images, letters.images[order])
+        np.testing.assert_array_equal(shuffled.target, letters.target[order])
+
+
 def test_shuffled_and_as_a_frame(fetch):
     pytest.importorskip("pandas")
     letters, shuffled = fetch(), fetch(shuffle=True, random_state=0, as_frame=True)

@@ -46,6 +46,24 @@ def test_order_and_shape():
     X, y = make_letters(5, classes="ab", image_shape=(20, 12), shuffle=False, random_state=0)
     assert y.tolist() == ["a", "b", "a", "b", "a"]
     assert X.shape == (5, 240)
+    ink = X.reshape(-1, 20, 12) > 0
+    assert ink[:, :, 0].any(1).all()  # they are narrower than high, but not than the image
+    assert ink[:, :, -1].any(1).all()
+    rows = ink.any(2)
+    above, below = rows.argmax(1), rows[:, ::-1].argmax(1)
+    assert (above > 1).all()
+    assert (abs(above - below) <= 1).all()  # in the middle
+
+
+@pytest.mark.parametrize("deformation", ["rotation", "shear"])
+def test_letters_lean_to_both_sides(deformation):
+    options = {"rotation": 0, "shear": 0, deformation: {"rotation": 30, "shear": 0.5}[deformation]}
+    X, _ = make_letters(200, classes="IT", shuffle=False, random_state=0, **options)
+    ink = X[::2].reshape(-1, 16, 16)
+    middles = (ink * np.arange(16)).sum(2) / ink.sum(2)
+    lean = middles[:, :4].mean(1) - middles[:, -4:].mean(1)
+    assert (lean > 2).sum() > 20
+    assert (lean < -2).sum() > 20
 
 
 def test_without_deformation_only_the_thickness_differs():
@@ -74,7 +92,9 @@ def test_fonts():
         ({"n_samples": 0}, "'n_samples' parameter of make_letters must be an int"),
         ({"classes": "A"}, "classes must be two or more different single characters. Got 'A'"),
         ({"classes": ["A", "BC"]}, "different single characters"),
-        ({"classes": "A "}, "one is blank"),
+        ({"classes": "A "}, "Aileron has none of ' '"),
+        ({"classes": "Aé"}, "Aileron has none of 'é'"),
+        ({"shear": 1e6}, "rotation and shear leave nothing of a letter"),
         ({"image_shape": (16,)}, "image_shape must be two positive integers"),
         ({"fonts": []}, "fonts must be None or have at least one file"),
         ({"rotation": -1}, "'rotation' parameter of make_letters must be a float"),

@@ -24,6 +24,7 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.fixes import parse_version
 from skorch.callbacks import Callback, Checkpoint
+from torch import nn
 
 from sklearn_usps import (
     ConvNetClassifier,
@@ -229,6 +230,11 @@ def test_each_repetition_of_a_small_task_has_an_order_of_its_own():
     assert len(np.unique(repetitions, axis=0)) == 6
 
 
+def test_a_small_task_is_spread_evenly():
+    counts = [(batch >= 1000).sum() for batch in epoch_of([1000, 30], batch_size=100)]
+    assert (sum(counts), min(counts), max(counts)) == (173, 17, 18)
+
+
 def test_equal_tasks_come_once():
     batches = epoch_of([1000, 1000], batch_size=100)
     assert np.bincount(np.concatenate(batches)).tolist() == [1] * 2000
@@ -243,6 +249,49 @@ def test_no_task_is_drowned(batch_size, n_each):
     assert counts[:5000].tolist() == [1] * 5000
     assert min(counts[5000:]) >= 40
     assert np.ptp(counts[5000:]) <= 1
+
+
+def test_a_step_descends_the_sum_of_the_mean_losses(two_tasks):
+    X, y, task = two_tasks
+    # Of 120 and 30 samples, the smaller come twice beside the others.
+    rows = np.concatenate([np.flatnonzero(task == "bars"), np.flatnonzero(task == "sides")[:30]])
+    X, y, task = X[rows], y[rows], task[rows]
+    params = {"optimizer": "sgd", "momentum": 0.0, "weight_decay": 0.0, "lr_schedule": "constant"}
+    params |= {"deformer": None, "label_smoothing": 0.0, "batch_size": 120, "max_epochs": 1}
+    start, end = (
+        JointConvNetClassifier(**{**SMALL, **params, "lr": lr}).fit(X, y, task=task)
+        for lr in (1e-30, 0.1)
+    )
+    loss = 0.0
+    for name, classifier in start.classifiers_.items():
+        images = torch.tensor(X[task == name]).view(-1, 1, 16, 16)
+        targets = torch.tensor(np.searchsorted(classifier.classes_, y[task == name]))
+        loss += nn.functional.cross_entropy(classifier.net_.module_(images), targets)
+    parameters = dict(start.net_.module_.named_parameters())
+    gradients = torch.autograd.grad(loss, list(parameters.values()))
+    after = dict(end.net_.module_.named_parameters())
+    for (name, before), gradient in zip(parameters.items(), gradients, strict=True):
+        torch.testing.assert_close(after[name], before - 0.1 * gradient, atol=1e-5, rtol=1e-4)
+
+
+def test_the_rate_falls_to_zero(two_tasks):
+    X, y, task = two_tasks
+    classifier = JointConvNetClassifier(max_epochs=3, lr_schedule="cosine", **SMALL)
+    classifier.fit(X, y, task=task)
+    assert classifier.net_.optimizer_.param_groups[0]["lr"] < 0.02 * SMALL["lr"]  # the last of 12
+
+
+def test_averages_shifts_in_all_tasks(two_tasks):
+    X, y, task = two_tasks
+    plain, averaged = (
+        JointConvNetClassifier(max_epochs=2, average_shifts=shifts, **SMALL).fit(X, y, task=task)
+        for shifts in (False, True)
+    )
+    for name, classifier in averaged.classifiers_.items():
+        columns = np.searchsorted(averaged.classes_, classifier.classes_)
+        joint = averaged.predict_proba(X, task=name)[:, columns]
+        np.testing.assert_array_equal(joint, classifier.predict_proba(X))
+        assert not np.allclose(joint, plain.predict_proba(X, task=name)[:, columns])
 
 
 def test_task_weights(two_tasks):
@@ -431,6 +480,8 @@ def test_samples_that_are_too_few_to_hold_out(two_tasks):
     for options in ({}, {"X_val": X, "y_val": y, "task_val": task}):
         with pytest.raises(ValueError, match="got 0 class in the task 'sides', without samples of"):
             classifier.fit(X, y, (task == "bars").astype(float), task=task, **options)
+    with pytest.raises(ValueError, match=r"validation_fraction=0.02 divides 160 .* 4 are held out"):
+        classifier.set_params(validation_fraction=0.02).fit(X, y, task=task)
     few = (task == "bars") | np.isin(np.arange(160), np.flatnonzero(task == "sides")[:4])
     classifier.set_params(validation_fraction=0.05)
     message = r"no sample of the tasks \['sides'\]: give X_val, or a larger validation_fraction"
@@ -612,6 +663,7 @@ def test_tasks_that_are_wrong_or_missing(two_tasks, fitted):
         (None, r"`task` is missing: .* was fitted on the tasks \['bars', 'sides'\]. Give one of"),
         ("letters", r"`task` has \['letters'\], but fit has seen the tasks \['bars', 'sides'\]"),
         (0, r"`task` has \[0\], but fit has seen"),
+        (np.arange(160), r"`task` has \[0, 1, 2, 3, 4\] and 155 more, but fit has seen"),
         (task[:-1], "inconsistent numbers of samples"),
         (np.stack([task, task], axis=1), "`task` must have the shape"),
         ([None, *task[1:]], "`task` must name the task of each sample, but some are missing"),
@@ -635,6 +687,12 @@ def test_tasks_that_are_wrong_or_missing(two_tasks, fitted):
             unfitted.fit(X, y, task=wrong)
     with pytest.raises(ValueError, match="got 1 class in the task 'sides'"):
         unfitted.fit(X, y, np.where(y == "left", 0, 1), task=task)
+    with pytest.raises(ValueError, match="got 1 class in the task 'sides'"):
+        JointConvNetClassifier(class_weight={"left": 0}, **SMALL).fit(X, y, task=task)
+    by_column = JointConvNetClassifier(task_column=0, **SMALL)
+    columns = np.column_stack([task == "sides", X])
+    with pytest.raises(ValueError, match="`task_val` was given beside task_column=0"):
+        by_column.fit(columns, y, X_val=columns, y_val=y, task_val=task)
 
 
 @pytest.mark.parametrize("container", [list, np.array, pd.Series], ids=["list", "array", "Series"])
@@ -671,7 +729,8 @@ def test_nullable_integers_of_pandas_are_integers(two_tasks, dtype):
 
 def routed(**params):
     classifier = JointConvNetClassifier(max_epochs=12, **SMALL, **params)
-    return classifier.set_fit_request(task=True).set_score_request(task=True)
+    classifier.set_fit_request(task=True).set_score_request(task=True)
+    return classifier.set_predict_request(task=True)
 
 
 @routed_to_pipelines
@@ -696,7 +755,9 @@ def test_task_reaches_fit_and_score_in_a_search(two_tasks, Search, tmp_path):
     search.fit(X, y, task=task)
     assert search.best_score_ > 0.6
     assert set(search.best_estimator_[-1].classifiers_) == {"bars", "sides"}
-    assert search.score(X, y, task=task) == search.best_estimator_.score(X, y, task=task)
+    best = search.best_estimator_
+    assert search.score(X, y, task=task) == best.score(X, y, task=task)
+    assert best.score(X, y, task=task) == np.mean(best.predict(X, task=task) == y)
 
 
 def test_without_routing_a_pipeline_takes_tasks_by_step(two_tasks):

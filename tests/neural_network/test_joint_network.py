@@ -99,7 +99,9 @@ class Mixed(nn.Module):
     def __init__(self, image_shape, n_classes, bias=True):
         super().__init__()
         self.convolution = weight_norm(nn.Conv2d(1, 4, 4, stride=4, bias=bias))
-        self.norm = nn.Sequential(nn.LayerNorm((4, 4, 4)), nn.RMSNorm((4, 4, 4)))
+        self.norm = nn.Sequential(
+            nn.LayerNorm((4, 4, 4)), nn.RMSNorm((4, 4, 4)), nn.GroupNorm(2, 4)
+        )
         self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
         self.output = nn.Linear(64, n_classes)
 
