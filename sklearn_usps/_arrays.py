@@ -8,12 +8,13 @@ numbers to their real parts, masked entries to what is under the mask.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import issparse
 
-#: Sequences of sequences, whose arrays have more than one dimension.
-_NESTED = (list, tuple, deque, np.ndarray)
+#: What may have items with items, whose arrays have more than one dimension.
+_NESTED = (Sequence, deque, np.ndarray)
 #: Objects of which numpy makes floats that are something else.
 _NO_NUMBERS = (np.datetime64, np.timedelta64, complex, np.complexfloating, np.ndarray)
 

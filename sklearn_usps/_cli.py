@@ -143,11 +143,12 @@ def _train(options: argparse.Namespace) -> int:
     model = make_pipeline(ImageNormalizer(), classifier)
     start = time.perf_counter()
     model.fit(train.data, train.target)
-    print(f"Trained in {time.perf_counter() - start:.1f} s")
-
-    predicted = model.predict(test.data)
-    _report(test.target, predicted)
+    seconds = time.perf_counter() - start
+    # Before anything is printed, which may fail, as in a pipe to `head`.
     save_model(model, options.output / MODEL)
+    print(f"Trained in {seconds:.1f} s")
+
+    _report(test.target, model.predict(test.data))
     print(f"Model: {options.output / MODEL}")
     _draw_wrong_examples(model, test, options.output / WRONG_EXAMPLES)
     return 0

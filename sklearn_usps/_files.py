@@ -9,20 +9,18 @@ import uuid
 from pathlib import Path
 
 #: Seconds after which no writer is at work any more: a day, since clocks of disks may differ.
-_OLD = 86_400
+DAY = 86_400
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
     """Write `content` to `path`: afterwards the file is whole, or as it was before.
 
     The bytes go to a temporary file beside `path` that is then renamed over it; when
-    anything fails, the temporary file is removed and the error goes on to the caller. What a
-    writer left that was killed is removed a day later, by the next one.
+    anything fails, the temporary file is removed and the error goes on to the caller.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "A folder or device is no file to write", str(path))
-    remove_leftovers(path, min_age=_OLD)
     # A name of its own keeps two writers of one path out of each other's temporary file.
     temporary = path.with_name(f"{_beginning(path)}{uuid.uuid4().hex}.part")
     try:

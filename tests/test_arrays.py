@@ -1,7 +1,7 @@
 """What numpy would make numbers of without a word, though it is something else."""
 
 import datetime
-from collections import deque
+from collections import UserList, deque
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,7 @@ MASKED_IMAGES = {
     "list of rows": masked_rows(MASK),
     "tuple of rows": tuple(masked_rows(MASK)),
     "deque of rows": deque(masked_rows(MASK)),
+    "sequence of rows": UserList(masked_rows(MASK)),
     "list of images": [row.reshape(4, 4) for row in masked_rows(MASK)],
     "list of lists of rows": [list(row.reshape(4, 4)) for row in masked_rows(MASK)],
     "one masked row": [*X[:-1].tolist(), np.ma.masked_array(X[-1], MASK[0])],

@@ -54,6 +54,19 @@ def test_report_is_the_demos_and_that_of_the_saved_model(trained):
     assert f"Test error {len(wrong) / 1000:.4f} ({len(wrong)} out of 1000)\n" in output
 
 
+def test_the_model_is_saved_before_a_report_that_nobody_reads(roweis, tmp_path):
+    command = [sys.executable, "-u", "-m", "sklearn_usps", "--network", "torch7", "--epochs", "1"]
+    with subprocess.Popen(
+        [*command, "--output", str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        for line in child.stdout:
+            if line.startswith("Trained"):
+                break
+        child.stdout.close()  # as `head` does
+    assert child.returncode != 0
+    assert load_model(tmp_path / "model.skops").predict_proba(np.zeros((1, 256))).shape == (1, 10)
+
+
 def test_picture_of_the_wrong_examples(trained):
     folder, output = trained
     assert f"Wrong examples: {folder / 'wrong-examples.png'}\n" in output

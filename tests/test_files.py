@@ -64,3 +64,9 @@ def test_what_a_killed_writer_left_is_removed_a_day_later(folder):
         os.utime(name, (time.time() - 90_000,) * 2)
     save_model(MODEL, "model.skops")
     assert names_in(folder) == sorted({*others, "model.skops"} - {LEFT})
+
+
+def test_the_path_of_an_archive_may_be_a_text_or_a_path(folder):
+    for path in ("model.skops", folder / "model.skops"):
+        save_model(MODEL, path)
+        assert load_model(path).lr == 0.5

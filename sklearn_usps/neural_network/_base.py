@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,10 +88,10 @@ class BaseConvNet(BaseEstimator):
             state["_metadata_request"] = _owned_by_name(self, state["_metadata_request"])
         if (net := state.pop("net_", None)) is not None:
             state["_net_state"] = {
-                "weights": _arrays(net.module_.state_dict()),
+                "weights": _plain(net.module_.state_dict()),
                 "optimizer": type(net.optimizer_).__name__,
                 "optimizer_state": {
-                    name: _arrays(net.optimizer_.state[parameter])
+                    name: _plain(net.optimizer_.state[parameter])
                     for name, parameter in net.module_.named_parameters()
                     if parameter in net.optimizer_.state
                 },
@@ -177,14 +178,22 @@ def _check_fused_state(optimizer: str, parameters: list, state: dict[int, dict])
             raise ValueError("the optimizer's state is not that of the weights")
 
 
-def _arrays(tensors: dict) -> dict[str, np.ndarray]:
-    return {
-        name: value.numpy(force=True) for name, value in tensors.items() if torch.is_tensor(value)
-    }
+def _plain(state: Any) -> Any:
+    """What torch calls a state, with arrays for tensors, in dicts and lists and as it is."""
+    if torch.is_tensor(state):
+        return state.numpy(force=True)
+    if isinstance(state, dict):
+        return {name: _plain(value) for name, value in state.items() if value is not None}
+    return list(map(_plain, state)) if isinstance(state, (list, tuple)) else state
 
 
-def _tensors(arrays: dict) -> dict[str, torch.Tensor]:
-    return {name: torch.tensor(value) for name, value in arrays.items()}
+def _tensors(plain: Any) -> Any:
+    """The state that was made plain."""
+    if isinstance(plain, (np.ndarray, np.generic)):
+        return torch.tensor(plain)
+    if isinstance(plain, dict):
+        return {name: _tensors(value) for name, value in plain.items()}
+    return list(map(_tensors, plain)) if isinstance(plain, list) else plain
 
 
 def _summary(epoch: dict) -> dict:

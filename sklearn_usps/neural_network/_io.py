@@ -32,7 +32,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
-from .._files import write_atomically
+from .._files import DAY, remove_leftovers, write_atomically
 from ._archive import VERSIONS, check_archive
 
 #: The estimators of scikit-learn's that may be in a file. Others, such as support vector machines,
@@ -61,7 +61,8 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
     """Save an estimator in one file.
 
     The file is written with :mod:`skops.io`: it holds arrays and plain values, and loading it runs
-    no code that it brings along, as a pickle would. It is whole, or as it was before.
+    no code that it brings along, as a pickle would. It is whole, or as it was before; what was left
+    by a process that was killed while it saved to the same path is removed after a day.
 
     Parameters
     ----------
@@ -116,6 +117,7 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
             "model can't be saved, since it could not be loaded again. What it holds must be found "
             f"in a module by its name, as a lambda or a class in a function is not: {error}"
         ) from error
+    remove_leftovers(Path(path), min_age=DAY)
     write_atomically(path, content)
 
 

@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import warnings
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
         are neither numbers nor strings.
     OSError
         If the file can't be written.
+    torch.onnx.errors.OnnxExporterError
+        If torch can't export a network of your own, such as one whose steps depend on the pixels.
 
     See Also
     --------
@@ -128,7 +131,7 @@ def _of_task(joint: JointConvNetClassifier, task) -> ConvNetClassifier:
     tasks = list(joint.classifiers_)
     if task is None and len(tasks) == 1:
         task = tasks[0]
-    if task not in tasks:
+    if not isinstance(task, Hashable) or task not in tasks:
         got = "None was given" if task is None else f"Got task={task!r}"
         raise ValueError(f"task must be one of {tasks}. {got}.")
     classifier = copy.copy(joint.classifiers_[task])

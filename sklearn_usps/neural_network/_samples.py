@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -153,12 +154,18 @@ def _of_classes(classes: np.ndarray, class_weight: dict) -> np.ndarray:
     labels = classes.tolist()
     if unknown := [label for label in class_weight if label not in labels]:
         raise ValueError(f"class_weight has {unknown}, but the classes are {labels}.")
-    weights = np.array([class_weight.get(label, 1) for label in labels], dtype=np.float64)
-    if not (np.isfinite(weights).all() and weights.min() >= 0):
+    if not all(map(_is_weight, class_weight.values())):
         raise ValueError(f"class_weight must have weights of 0 or more. Got {class_weight}.")
-    return weights
+    return np.array([class_weight.get(label, 1) for label in labels], dtype=np.float64)
+
+
+def _is_weight(value) -> bool:
+    try:
+        return isinstance(value, Real) and 0 <= float(value) < np.inf
+    except OverflowError:
+        return False
 
 
 def scale(weights: np.ndarray) -> np.ndarray:
     """Divide weights by a power of two, which rounds nothing, so that no sum of them overflows."""
-    return np.ldexp(weights, -np.frexp(weights.max(initial=0))[1])
+    return np.ldexp(weights, -np.frexp(abs(weights).max(initial=0))[1])

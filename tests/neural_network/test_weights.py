@@ -48,6 +48,9 @@ def test_class_weight_is_by_label(bars):
         ({0: 1}, r"class_weight has \[0\], but the classes are"),
         ({"0": -1}, "class_weight must have weights of 0 or more"),
         ({"0": np.inf}, "class_weight must have weights of 0 or more"),
+        ({"0": "a"}, "class_weight must have weights of 0 or more"),
+        ({"0": 1j}, "class_weight must have weights of 0 or more"),
+        ({"0": 10**400}, "class_weight must have weights of 0 or more"),
     ]:
         with pytest.raises(ValueError, match=message):
             ConvNetClassifier(class_weight=wrong, **FAST).fit(X, y)
@@ -126,6 +129,7 @@ def test_weights_of_a_score(bars):
     for weight, expected in [
         ([3, 0, 1, 0], 0.25),
         ([1e308, 1e308, 1e308, 1e308], 0.5),  # whose sum is no number
+        ([-1e308, -1e308, -1e308, -1e308], 0.5),
         ([1, 0, -1, 2], 0.5),  # scikit-learn's scores allow it
     ]:
         assert classifier.score(X[:4], y, weight) == expected

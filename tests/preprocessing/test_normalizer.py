@@ -402,3 +402,14 @@ def test_normalizing_does_not_import_torch():
     code = "from sklearn_usps import ImageNormalizer; ImageNormalizer().fit_transform([[0, 1]]); "
     code += "import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_values_that_are_too_large_are_refused():
+    X = np.random.default_rng(0).random((5, 16))
+    with pytest.raises(ValueError, match=r"but 1e\+145 is the largest that can be normalized"):
+        ImageNormalizer().fit(X * 1e146)
+    for method in ("global", "pixel"):
+        scaled = ImageNormalizer(method=method).fit((X * 1e-20).astype(np.float32))
+        with pytest.raises(ValueError, match=r"too far from those of fit.* too large for float32"):
+            scaled.transform((X * 1e30).astype(np.float32))
+        assert np.isfinite(ImageNormalizer(method=method).fit_transform(X * 1e144)).all()
