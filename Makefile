@@ -14,7 +14,7 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_OPTIONS)
 
-# Hostile input and faults at length, about half an hour: twenty times the examples of `make test`,
+# Hostile input and faults at length, five minutes to half an hour: twenty times the examples of `make test`,
 # new ones each time.
 fuzz: $(VENV)/.dev
 	OMP_NUM_THREADS=1 SKLEARN_USPS_FUZZ_FACTOR=20 $(BIN)/python -m pytest $(TEST_OPTIONS) \

@@ -81,7 +81,8 @@ ax.legend(title="Test images")
 # On images like those of training (circles) no method helps this network, and "contrast" loses
 # something: USPS digits are clean and evenly lit. The methods differ on images that are lit
 # otherwise. Paler ink leaves "image" and "contrast" where they were; "contrast" suffers least from
-# a shadow. "global" and "pixel" help against neither, since they treat all images alike.
+# a shadow. "global" and "pixel" treat all images alike: they help against neither, and here the
+# network that was trained on what they make of the scans is even more easily misled.
 #
 # What all four do is to bring pixels to one scale, so that the same learning rates suit them: in
 # bytes up to 255 or in floats up to 1, a normalizer that was fitted on them makes them the same.

@@ -4,6 +4,8 @@ from itertools import product
 
 #: How much smaller a title may become before it is broken into lines, which are of that size.
 _SMALLER = 0.7
+#: Sizes of the texts of a legend, the next where one leaves too little of the axes for the curves.
+_LEGEND_SIZES, _LARGEST_SHARE = ("small", "x-small", "xx-small"), 0.45
 
 
 def set_title(ax, parts):
@@ -20,19 +22,21 @@ def set_title(ax, parts):
 
 
 def add_legend(ax, lines, labels, title):
-    """Add a legend above the curves, as wide as the axes allow, and make room for it."""
-    for n_columns in range(len(lines), 0, -1):
+    """Add a legend above the curves, as wide and large as the axes allow, and make room for it."""
+    ax.figure.draw_without_rendering()  # or else a layout would give the axes their size later
+    for size, n_columns in product(_LEGEND_SIZES, range(len(lines), 0, -1)):
         legend = ax.legend(
-            lines, labels, title=title, ncols=n_columns, loc="upper center", fontsize="small"
+            lines, labels, title=title, ncols=n_columns, loc="upper center", fontsize=size
         )
+        legend.get_title().set_fontsize(size)
         for text in (*legend.get_texts(), legend.get_title()):
             text.set_parse_math(False)  # a name may have a dollar sign
         box = legend.get_window_extent()
-        if box.width <= 0.95 * ax.bbox.width:
+        share = 1.1 * box.height / ax.bbox.height + 0.03
+        if box.width <= 0.95 * ax.bbox.width and share <= _LARGEST_SHARE:
             break
     low, high = ax.get_ylim()
-    share = min(1.1 * box.height / ax.bbox.height + 0.03, 0.7)
-    ax.set_ylim(low, low + (high - low) / (1 - share))
+    ax.set_ylim(low, low + (high - low) / (1 - min(share, 0.8)))
 
 
 def shrink_labels(ax, distance):

@@ -22,14 +22,16 @@ from ._steps import input_image_shape, split_model
 
 #: Proportions of a new figure, and the height of its title in inches.
 _ASPECT, _TITLE_HEIGHT = 1.6, 0.4
+#: Characters of a label that are shown at most.
+_MAX_LENGTH = 12
 
 
 class MisclassifiedDisplay:
     """Sheet of the images that a classifier gets wrong.
 
-    Under each image stand its true and its predicted label, as in "4 → 9", then the probability
-    of the prediction, where there is one, and the row of the image, as in "98.3 %  #71". The most
-    confident mistakes come first.
+    Under each image stand its true and its predicted label, as in "4 → 9", long ones shortened,
+    then the probability of the prediction, where there is one, and the row of the image, as in
+    "98.3 %  #71". The most confident mistakes come first.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions` to create a
     display. All parameters are stored as attributes.
@@ -166,7 +168,7 @@ class MisclassifiedDisplay:
         return self
 
     def _labels(self, at):
-        return f"{self.y_true[at]} → {self.y_pred[at]}"
+        return f"{_shorten(self.y_true[at])} → {_shorten(self.y_pred[at])}"
 
     def _details(self, at):
         row = f"#{self.indices[at]}"
@@ -390,3 +392,9 @@ def _images(X, indices, image_shape):
     X, given_shape = flatten_images(_safe_indexing(X, indices))
     rows = check_array(X, ensure_min_samples=0)
     return rows.reshape(-1, *resolve_image_shape(image_shape, given_shape, rows.shape[1]))
+
+
+def _shorten(label):
+    """A label with its beginning and its end, so that a sheet of many stays small."""
+    text = str(label)
+    return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 4]}…{text[-3:]}"

@@ -10,8 +10,9 @@ from sklearn.utils.validation import check_is_fitted
 from ._captions import add_legend, set_title
 from ._steps import split_model
 
-#: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008), the darkest first.
-COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+#: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008), after that of texts, which
+#: is black unless the style is a dark one.
+COLORS = (None, "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 #: More than colours, so that a colour comes with another marker each time.
 MARKERS = "osD^vPX<>*"
 #: Words for the parts of a history, and the styles of their lines.
@@ -24,7 +25,7 @@ class TrainingCurveDisplay:
     """Training and validation error, or loss, of each epoch.
 
     The training curve is dashed, the validation curve solid; several models have colours and
-    markers of their own. A large white marker stands at the epoch that the weights are from, where
+    markers of their own. A large open marker stands at the epoch that the weights are from, where
     there was early stopping: that of the smallest validation loss. The training error is that of
     the images as they were trained on, deformed and with dropout: it may well be above the
     validation error.
@@ -111,32 +112,36 @@ class TrainingCurveDisplay:
             self._draw(at, name, metric)
         ax.set(xlabel="Epoch", ylabel="Error (%)" if metric == "error" else "Loss")
         ax.set_ylim(bottom=0 if metric == "error" else None)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if metric == "error":  # the room for the legend may end above 100 %
             ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}" if value <= 100 else "")
         ax.grid(alpha=0.3)
-        add_legend(ax, *self._legend())
         set_title(ax, self._title(metric))
+        add_legend(ax, *self._legend())
         return self
 
     def _draw(self, at, name, metric):
         """Draw the curves of a model and mark its best epoch."""
         history, several = self.histories[name], len(self.histories) > 1
-        color, marker = COLORS[at % len(COLORS)], MARKERS[at % len(MARKERS)]
+        look = _look(at)
+        color, marker = look["color"], look["marker"]
         epochs = [epoch["epoch"] for epoch in history]
         every = max(1, len(epochs) // _N_MARKERS)
         dots = {"marker": marker, "ms": 5, "markevery": (at % every, every)} if several else {}
         if len(epochs) == 1:  # a line through one point is none
-            dots = {"marker": marker if several else "."}
+            dots = {"marker": marker}
         prefix = f"{name}, " if several else ""
         for part, (word, style) in PARTS.items():
             values = _values(history, part, metric)
             if not all(map(math.isnan, values)):
                 line = {"color": color, "label": prefix + word, **dots}
+                if len(epochs) == 1 and part == "train":
+                    line["mfc"] = "none"  # as its line would be dashed
                 self.lines_ += self.ax_.plot(epochs, values, style, **line)
         if best := self._best(name):
             value = _values(history, "valid", metric)[best - 1]
-            mark = {"color": color, "ms": 10, "mfc": "white", "mew": 2, "zorder": 3}
+            ground = self.ax_.get_facecolor()
+            mark = {"color": color, "ms": 10, "mfc": ground, "mew": 2, "zorder": 3}
             label = f"{prefix}best: epoch {best}"
             self.best_ += self.ax_.plot(best, value, marker, label=label, **mark)
 
@@ -151,10 +156,7 @@ class TrainingCurveDisplay:
         if len(self.histories) == 1:
             lines = [*self.lines_, *self.best_]
             return lines, [line.get_label() for line in lines], next(iter(self.histories))
-        lines = [
-            Line2D([], [], color=COLORS[at % len(COLORS)], marker=MARKERS[at % len(MARKERS)], ms=5)
-            for at in range(len(self.histories))
-        ]
+        lines = [Line2D([], [], ms=5, **_look(at)) for at in range(len(self.histories))]
         bests = [
             f" (best: epoch {best})" if (best := self._best(n)) else "" for n in self.histories
         ]
@@ -296,6 +298,14 @@ def _parts(name, classifier):
         return {type(classifier).__name__ if name is None else name: classifier}
     prefix = "" if name is None else f"{name}, "
     return {f"{prefix}{task}": part for task, part in tasks.items()}
+
+
+def _look(at):
+    """The colour and the marker of a model by its number."""
+    from matplotlib import rcParams
+
+    color = COLORS[at % len(COLORS)] or rcParams["text.color"]
+    return {"color": color, "marker": MARKERS[at % len(MARKERS)]}
 
 
 def _values(history, part, metric):

@@ -33,7 +33,7 @@ class EpochLog(Callback):
             parts.append(f"validation error {epoch[key]:7.2%}")
         of_tasks = {name: record[key] for name, record in epoch.get("tasks", {}).items() if record}
         if len(of_tasks) > 1:
-            named = (f"{name} {error:.2%}" for name, error in of_tasks.items())
+            named = (f"{name} {error:7.2%}" for name, error in of_tasks.items())
             parts[-1] += f" ({', '.join(named)})"
         n_left = self.n_epochs_ - epoch["epoch"]
         left = n_left * sum(e["dur"] for e in epochs) / len(epochs)

@@ -247,6 +247,7 @@ def test_many_tasks_are_counted():
 
 def test_drawing_changes_nothing(data):
     classifier = fit(data, network="convnet")
+    classifier.net_.module_.train()  # in which batches would change what is normalized by
     before = {name: value.clone() for name, value in classifier.net_.module_.state_dict().items()}
     display = FilterDisplay.from_estimator(classifier, data[0][0])
     display.filters[:] = 0

@@ -370,3 +370,13 @@ def test_column_of_the_task_by_name(two_tasks):
     display = MisclassifiedDisplay.from_estimator(model, frame, y)
     assert len(display.indices)
     np.testing.assert_array_equal(display.images, X[display.indices].reshape(-1, 8, 8))
+
+
+def test_long_labels_are_shortened():
+    y = np.array(["international harvester 3", "a dozen char"])
+    display = MisclassifiedDisplay.from_predictions(
+        np.resize(np.eye(2, 256), (64, 256)), *[np.resize(labels, 64) for labels in (y, y[::-1])]
+    )
+    assert display.text_[0, 0].get_text() == "internat…r 3 → a dozen char"
+    assert max(display.figure_.get_size_inches()) < 24
+    assert display.frame()["true"][0] == y[0]

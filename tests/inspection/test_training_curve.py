@@ -124,7 +124,7 @@ def test_each_curve_and_each_mark_has_its_own_values(metric):
         assert mark.get_ydata() == pytest.approx([expected])
         assert mark.get_color() == valid[name].get_color()
         assert mark.get_marker() == valid[name].get_marker()
-        assert mark.get_markerfacecolor() == "white"
+        assert mark.get_markerfacecolor() == (1, 1, 1, 1)
         assert mark.get_markersize() > valid[name].get_markersize()
     labels = ["model 0 (best: epoch 7)", "model 1", "model 2 (best: epoch 20)"]
     assert legend_texts(display) == [*labels, "training", "validation"]
@@ -251,7 +251,45 @@ def test_a_joint_classifier_has_curves_of_each_task(data):
 def test_one_epoch_is_a_dot(data):
     once = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0).fit(*data)
     (line,) = TrainingCurveDisplay.from_estimator(once).lines_
-    assert line.get_marker() == "."
+    assert (line.get_marker(), line.get_markerfacecolor()) == ("o", "none")
+    low, high = line.axes.get_xlim()
+    assert [tick for tick in line.axes.get_xticks() if low <= tick <= high] == [1]
+    given = {"both": [{"epoch": 1, **dict.fromkeys(KEYS, 0.5)}]}
+    train, valid = TrainingCurveDisplay(given).plot().lines_
+    assert train.get_markerfacecolor() == "none" != valid.get_markerfacecolor()
+
+
+def test_curves_are_seen_on_a_dark_ground():
+    with plt.style.context("dark_background"):
+        given = histories(8)
+        display = TrainingCurveDisplay(given, best_epochs=dict.fromkeys(given, 3)).plot()
+        ground = matplotlib.colors.to_rgba(display.ax_.get_facecolor())
+        handles = display.ax_.get_legend().get_lines()
+        for line in [*display.lines_, *display.best_, *handles]:
+            assert abs(np.subtract(matplotlib.colors.to_rgba(line.get_color()), ground)).max() > 0.3
+        for mark in display.best_:
+            assert matplotlib.colors.to_rgba(mark.get_markerfacecolor()) == ground
+
+
+@pytest.mark.parametrize("figsize", [(3, 2.2), (3.2, 2.4), (7, 2.5)])
+def test_legends_of_small_axes_hide_nothing(figsize):
+    figure, axes = plt.subplots(
+        1, 2 if figsize[0] > 4 else 1, figsize=figsize, layout="constrained"
+    )
+    given = histories(1)
+    display = TrainingCurveDisplay(given, best_epochs={"model 0": 20})
+    for ax in np.ravel(axes):
+        display.plot(ax=ax)
+        figure.draw_without_rendering()
+        legend = ax.get_legend().get_window_extent()
+        for line in display.lines_:
+            points = line.get_transform().transform(line.get_xydata())
+            assert points[:, 1].max() < legend.y0
+
+
+def test_the_only_epoch_of_a_network(data):
+    once = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0).fit(*data)
+    (line,) = TrainingCurveDisplay.from_estimator(once).lines_
     assert line.get_ydata() == [100 * once.history_[0]["train_error"]]
 
 

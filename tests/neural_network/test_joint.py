@@ -577,7 +577,7 @@ def test_verbose_prints_the_errors_of_each_task(two_tasks, capsys):
     X, y, task = two_tasks
     classifier = JointConvNetClassifier(verbose=1, **SMALL).partial_fit(X, y, LABELS, task=task)
     errors = classifier.history_[0]["tasks"]
-    of_tasks = ", ".join(f"{name} {errors[name]['train_error']:.2%}" for name in LABELS)
+    of_tasks = ", ".join(f"{name} {errors[name]['train_error']:7.2%}" for name in LABELS)
     assert f"% ({of_tasks})   " in capsys.readouterr().out
     classifier.partial_fit(X[task == "sides"], y[task == "sides"], task="sides")
     assert "(" not in capsys.readouterr().out
