@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import math
+import sys
 import zipfile
 from typing import Any
 
@@ -33,7 +34,7 @@ _MAX_RATIO, _SLACK = 2, 2**22
 _TWISTER_SIZE = 624
 
 
-def check_archive(content: bytes) -> tuple[dict[str, str], set[str]]:
+def check_archive(content: bytes) -> tuple[dict[str, str], set[str], set[str]]:
     """Check the content of a model file.
 
     Returns
@@ -42,7 +43,10 @@ def check_archive(content: bytes) -> tuple[dict[str, str], set[str]]:
         The versions of the libraries that it was written with.
 
     types : set of str
-        The types of its objects that are more than plain values.
+        The types of its objects that have attributes.
+
+    special : set of str
+        The types of what is made in other ways, such as by a call or from an archive.
 
     Raises
     ------
@@ -61,11 +65,9 @@ def check_archive(content: bytes) -> tuple[dict[str, str], set[str]]:
         description = json.loads(archive.read("schema.json"))
         if description["protocol"] < _MIN_PROTOCOL:
             raise ValueError("it claims an old protocol")
-        walk = _Walk(archive)
+        walk = _Walk(archive, max_bytes=_MAX_RATIO * len(content) + _SLACK)
         walk.digest(description)
-        if walk.n_bytes > _MAX_RATIO * len(content) + _SLACK:
-            raise ValueError("its arrays become far more than its size")
-        return versions, walk.types
+        return versions, walk.types, walk.special
 
 
 class _Walk:
@@ -76,13 +78,14 @@ class _Walk:
     place would not be what is made there, and by short names few objects would stand for many.
     """
 
-    def __init__(self, archive: zipfile.ZipFile):
+    def __init__(self, archive: zipfile.ZipFile, max_bytes: int):
         self.archive = archive
         self.digests: dict[int, str] = {}
         #: The arrays that the members are.
         self.arrays: dict[str, int | None] = {}
-        self.n_bytes = 0
+        self.bytes_left = max_bytes
         self.types: set[str] = set()
+        self.special: set[str] = set()
 
     def digest(self, part: Any) -> str:
         """Check a part, and tell it from others, whatever the identities and files in it."""
@@ -109,13 +112,19 @@ class _Walk:
     def _check_object(self, part: dict, digest: str) -> None:
         identity = part.get("__id__")
         if identity is not None:
-            if type(identity) is not int or identity <= 0:
+            # Those beyond might be of one hash, and take long to tell apart.
+            if type(identity) is not int or not 0 < identity < sys.hash_info.modulus:
                 raise ValueError(f"it has an object of the identity {identity!r}")
             if self.digests.setdefault(identity, digest) != digest:
                 raise ValueError(f"it has two objects of the identity {identity}")
         kind = part["__loader__"]
-        if kind not in _PLAIN_KINDS:
-            self.types.add(f"{part['__module__']}.{part['__class__']}")
+        name = f"{part['__module__']}.{part['__class__']}"
+        if kind == "ObjectNode":
+            self.types.add(name)
+        elif kind not in _PLAIN_KINDS:
+            self.special.add(name)
+        elif kind == "DictNode":
+            _check_keys(part)
         elif kind == "RandomStateNode":
             _check_random_state(part)
         elif kind == "NdArrayNode" and part["type"] == "numpy":
@@ -126,6 +135,11 @@ class _Walk:
         name, identity = part["file"], part.get("__id__")
         if name in self.arrays and self.arrays[name] != identity:
             raise ValueError(f"two of its arrays are the member {name}")
+        self.bytes_left -= self.archive.getinfo(name).file_size
+        if self.bytes_left < 0:
+            raise ValueError("its arrays become far more than its size")
+        if name in self.arrays:
+            return
         self.arrays[name] = identity
         with self.archive.open(name) as file:
             read_header = {
@@ -140,7 +154,15 @@ class _Walk:
         is_scalar = shape == () and part["__class__"] == dtype.type.__name__
         if dtype.names is not None or not (part["__class__"] == "ndarray" or is_scalar):
             raise ValueError(f"the array {name} of {dtype} can't be of type {part['__class__']}")
-        self.n_bytes += n_bytes
+
+
+def _check_keys(part: dict) -> None:
+    """Check that the keys of a dict, which are texts in the file, come back as they were."""
+    types = [type_["__class__"] for type_ in part["key_types"]["content"]]
+    if len(types) != len(part["content"]):
+        raise ValueError("it has a dict with keys of which the texts are equal")
+    if {"bool", "bool_"}.intersection(types):
+        raise ValueError("it has a dict with keys that are bools: take 0 and 1")
 
 
 def _check_random_state(part: dict) -> None:

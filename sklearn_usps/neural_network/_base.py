@@ -108,6 +108,8 @@ class BaseConvNet(BaseEstimator):
 
     def _restore(self, net_state) -> Trainer:
         """The net of a state, which may be from a file that is damaged or hostile."""
+        if not isinstance(self._network, (tuple, list)) or len(self._network) != 2:
+            raise ValueError("_network is no pair")
         shape = check_two_sizes(self.image_shape_, "image_shape_", "(height, width)")
         n_pixels = vars(self).get("_pixels", self).n_features_in_
         if math.prod(shape) != n_pixels:

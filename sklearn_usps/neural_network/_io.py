@@ -110,8 +110,8 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
         archive.writestr(VERSIONS, json.dumps(_versions()))
     content = buffer.getvalue()
     try:
-        _, types = check_archive(content)
-        _make(content, [*types, *skops.io.get_untrusted_types(data=content)])
+        _, types, special = check_archive(content)
+        _make(content, [*types, *special, *skops.io.get_untrusted_types(data=content)])
     except Exception as error:
         raise TypeError(
             "model can't be saved, since it could not be loaded again. What it holds must be found "
@@ -132,7 +132,7 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     trusted : list of str or type, default=None
         Further types that the file may hold, such as the class of your own network, by their full
         names or as such. Trust only types that you know: their code is run. Trusted anyway are the
-        estimators of this library, arrays and plain values, functions of numpy and scipy, and of
+        estimators of this library, arrays and plain values, ufuncs of numpy and scipy, and of
         scikit-learn `Pipeline`, `FeatureUnion`, `ColumnTransformer`, `Binarizer`,
         `FunctionTransformer`, `MaxAbsScaler`, `MinMaxScaler`, `Normalizer`, `PowerTransformer`,
         `QuantileTransformer`, `RobustScaler`, `StandardScaler`, `VarianceThreshold`, `PCA`,
@@ -168,13 +168,15 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
         raise ValueError(f"{path} is no file.")
     content = path.read_bytes()
     try:
-        versions, types = check_archive(content)
+        versions, types, special = check_archive(content)
     except Exception as error:  # what zipfile and json raise on damaged files is anything
         raise ValueError(f"{path} is damaged or was not written by save_model: {error}") from error
     differences = _differences(versions)
     try:
-        found = types.union(skops.io.get_untrusted_types(data=content)) - set(_TRUSTED)
-        unknown = sorted(found.difference(by_user))
+        special.difference_update(by_user)
+        if not special:  # which skops reads in any case
+            types.update(skops.io.get_untrusted_types(data=content))
+        unknown = sorted(types.difference(_TRUSTED, by_user) | special)
         model = None if unknown else _make(content, [*_TRUSTED, *by_user])
     except Exception as error:
         written = f" It was written with {differences}." if differences else ""

@@ -656,6 +656,13 @@ class JointConvNetClassifier(ClassifierMixin, BaseConvNet):
         ]
         return JointNetwork(networks, self._n_shared)
 
+    def _restore(self, net_state):
+        tasks = set(self.tasks_.tolist())
+        for row in self.history_:
+            if not isinstance(row["tasks"], dict) or set(row["tasks"]) != tasks:
+                raise ValueError("history_ is not that of the tasks")
+        return super()._restore(net_state)
+
     def _check_sizes(self, weights, generator):
         if not len(np.unique(self.tasks_)) == len(self._task_classes) <= MAX_LAYERS:
             raise ValueError(f"the tasks are not alike, or more than {MAX_LAYERS}")

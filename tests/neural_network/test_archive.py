@@ -7,6 +7,7 @@ import itertools
 import json
 import sys
 import textwrap
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_an_object_that_is_part_of_itself_is_refused(file):
     assert f"it has two objects of the identity {inner['__id__']}" in file.refusal()
 
 
-@pytest.mark.parametrize("identity", [0, -1, 1.0, True, "1"])
+@pytest.mark.parametrize("identity", [0, -1, 1.0, True, "1", 2**61 - 1])
 def test_identities_that_skops_may_take_for_others_are_refused(identity, file):
     file.state["network_params"] = file.list(__id__=identity)
     assert "it has an object of the identity" in file.refusal()
@@ -202,6 +203,20 @@ def test_structured_arrays_are_refused(file):
     assert "can't be of type ndarray" in file.refusal()
 
 
+def test_bytes_are_not_read_before_they_are_trusted(file):
+    """They may be one member in many places, of which skops would make copies."""
+    file.members["a"] = bytes(2**20)
+    tracemalloc.start()
+    try:
+        file.state["network_params"] = file.list(
+            *[file.object("BytesNode", "builtins.bytes", file="a") for _ in range(100)]
+        )
+        assert "holds types that are not trusted: builtins.bytes." in file.refusal()
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
+
+
 def test_archives_in_the_archive_are_refused(file, tmp_path):
     scipy.sparse.save_npz(tmp_path / "zeros.npz", scipy.sparse.csr_matrix((10, 10)))
     file.members["zeros.npz"] = (tmp_path / "zeros.npz").read_bytes()
@@ -212,6 +227,10 @@ def test_archives_in_the_archive_are_refused(file, tmp_path):
     refusal = file.refusal()
     assert "holds types that are not trusted: scipy.sparse.spmatrix." in refusal
     assert load_model(file.path, trusted=["scipy.sparse.spmatrix"]).network_params.shape == (10, 10)
+    # The names that are trusted are those of objects with attributes, and of a function.
+    for kind, name in [("SparseMatrixNode", "numpy.interp"), ("SparseMatrixNode", ESTIMATOR)]:
+        file.state["network_params"] = file.object(kind, name, type="scipy", file="zeros.npz")
+        assert f"holds types that are not trusted: {name}." in file.refusal()
 
 
 def test_too_many_layers_or_tasks_are_refused(bars, tmp_path):
@@ -230,6 +249,23 @@ def test_too_many_layers_or_tasks_are_refused(bars, tmp_path):
     file = ModelFile(JointConvNetClassifier(**SMALL).fit(*bars), tmp_path / "joint.skops")
     file.state["_task_classes"]["content"] *= 1001
     assert "the tasks are not alike, or more than 1000" in file.refusal()
+
+
+def test_a_history_of_other_tasks_is_refused(bars, tmp_path):
+    file = ModelFile(JointConvNetClassifier(**SMALL).fit(*bars), tmp_path / "joint.skops")
+    row = file.state["history_"]["content"][0]["content"]
+    row["tasks"] = file.list(*[file.plain({})] * 2)
+    assert "history_ is not that of the tasks" in file.refusal()
+
+
+def test_a_network_that_is_read_in_two_ways_is_refused(file):
+    """The sizes would be checked of what is no name, and the network be that of the name."""
+    types = [file.object("TypeNode", "builtins.str"), file.object("TypeNode", "builtins.int")]
+    network = {"torch7": file.plain(None), "0": file.plain(1)}
+    file.state["_network"] = file.object(
+        "DictNode", "builtins.dict", content=network, key_types=file.list(*types)
+    )
+    assert "_network is no pair" in file.refusal()
 
 
 # Running what is in the file
@@ -294,7 +330,8 @@ def test_what_can_not_be_shown_is_refused(file):
     file.description = file.object("ObjectNode", ESTIMATOR, protocol=2)
     assert "object has no attribute" in file.refusal()
     file = ModelFile(ConvNetClassifier(**SMALL), file.path)
-    del file.state["lr"]
+    key_types = file.description["content"]["key_types"]["content"]
+    del key_types[list(file.state).index("lr")], file.state["lr"]
     assert "object has no attribute 'lr'" in file.refusal()
 
 
@@ -331,6 +368,19 @@ def test_keys_that_have_a_meaning_in_files_are_loaded(tmp_path):
     params = {"__id__": 1, "__loader__": {"__id__": "a"}, "file": [2], "content": {"file": None}}
     save_model(ConvNetClassifier(network_params=params), tmp_path / "model.skops")
     assert load_model(tmp_path / "model.skops").network_params == params
+
+
+@pytest.mark.parametrize(
+    ("weights", "reason"),
+    [
+        ({True: 1, False: 2}, "keys that are bools: take 0 and 1"),
+        ({1: 5, "1": 6}, "keys of which the texts are equal"),
+    ],
+)
+def test_dicts_that_would_lose_keys_are_not_saved(weights, reason, tmp_path):
+    with pytest.raises(TypeError, match=f"could not be loaded again.*{reason}"):
+        save_model(ConvNetClassifier(class_weight=weights), tmp_path / "model.skops")
+    assert not (tmp_path / "model.skops").exists()
 
 
 @pytest.mark.parametrize("estimator", _OF_SKLEARN, ids=lambda estimator: estimator.__name__)
