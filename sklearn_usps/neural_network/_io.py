@@ -114,8 +114,8 @@ def save_model(model: Any, path: str | os.PathLike) -> None:
         _make(content, [*types, *special, *skops.io.get_untrusted_types(data=content)])
     except Exception as error:
         raise TypeError(
-            f"model can't be saved, since it could not be loaded again: {error}. What it holds must "
-            "be found in a module by its name, as a lambda or a class in a function is not."
+            f"model can't be saved, since it could not be loaded again: {error}. What it holds "
+            "must be found in a module by its name, as a lambda or a class in a function is not."
         ) from error
     remove_leftovers(Path(path), min_age=DAY)
     write_atomically(path, content)
