@@ -14,7 +14,6 @@ from sklearn.utils import (
 from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
 from sklearn.utils.multiclass import unique_labels
 
-from ..neural_network._tasks import take_column
 from ..preprocessing._image_shape import flatten_images, resolve_image_shape
 from ._captions import set_title
 from ._sheet import LINE, Sheet
@@ -377,6 +376,9 @@ def _without_task(estimator, X, method_name):
             f"{method_name} can't tell which column of X becomes task_column={column!r} in the "
             "pipeline. Give from_predictions the images without it and what `predict(X)` returns."
         )
+    # Imports torch, which other classifiers don't need.
+    from ..neural_network._tasks import take_column
+
     return take_column(X, column)[0]
 
 

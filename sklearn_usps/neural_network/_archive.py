@@ -82,7 +82,7 @@ class _Walk:
         self.archive = archive
         self.digests: dict[int, str] = {}
         #: The arrays that the members are.
-        self.arrays: dict[str, int | None] = {}
+        self.arrays: dict[str, int] = {}
         self.bytes_left = max_bytes
         self.types: set[str] = set()
         self.special: set[str] = set()
@@ -111,12 +111,11 @@ class _Walk:
 
     def _check_object(self, part: dict, digest: str) -> None:
         identity = part.get("__id__")
-        if identity is not None:
-            # Those beyond might be of one hash, and take long to tell apart.
-            if type(identity) is not int or not 0 < identity < sys.hash_info.modulus:
-                raise ValueError(f"it has an object of the identity {identity!r}")
-            if self.digests.setdefault(identity, digest) != digest:
-                raise ValueError(f"it has two objects of the identity {identity}")
+        # Those beyond might be of one hash, and take long to tell apart.
+        if type(identity) is not int or not 0 < identity < sys.hash_info.modulus:
+            raise ValueError(f"it has an object of the identity {identity!r}")
+        if self.digests.setdefault(identity, digest) != digest:
+            raise ValueError(f"it has two objects of the identity {identity}")
         kind = part["__loader__"]
         name = f"{part['__module__']}.{part['__class__']}"
         if kind == "ObjectNode":
@@ -132,7 +131,7 @@ class _Walk:
 
     def _check_array(self, part: dict) -> None:
         """Check that an array is plain, as large as it claims, and the only one of its member."""
-        name, identity = part["file"], part.get("__id__")
+        name, identity = part["file"], part["__id__"]
         if name in self.arrays and self.arrays[name] != identity:
             raise ValueError(f"two of its arrays are the member {name}")
         self.bytes_left -= self.archive.getinfo(name).file_size

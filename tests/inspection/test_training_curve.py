@@ -252,6 +252,7 @@ def test_one_epoch_is_a_dot(data):
     once = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0).fit(*data)
     (line,) = TrainingCurveDisplay.from_estimator(once).lines_
     assert (line.get_marker(), line.get_markerfacecolor()) == ("o", "none")
+    assert line.get_ydata() == [100 * once.history_[0]["train_error"]]
     low, high = line.axes.get_xlim()
     assert [tick for tick in line.axes.get_xticks() if low <= tick <= high] == [1]
     given = {"both": [{"epoch": 1, **dict.fromkeys(KEYS, 0.5)}]}
@@ -285,12 +286,6 @@ def test_legends_of_small_axes_hide_nothing(figsize):
         for line in display.lines_:
             points = line.get_transform().transform(line.get_xydata())
             assert points[:, 1].max() < legend.y0
-
-
-def test_the_only_epoch_of_a_network(data):
-    once = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0).fit(*data)
-    (line,) = TrainingCurveDisplay.from_estimator(once).lines_
-    assert line.get_ydata() == [100 * once.history_[0]["train_error"]]
 
 
 class CtrlC(nn.Module):

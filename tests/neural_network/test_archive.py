@@ -163,7 +163,7 @@ def test_an_object_that_is_part_of_itself_is_refused(file):
     assert f"it has two objects of the identity {inner['__id__']}" in file.refusal()
 
 
-@pytest.mark.parametrize("identity", [0, -1, 1.0, True, "1", 2**61 - 1])
+@pytest.mark.parametrize("identity", [None, 0, -1, 1.0, True, "1", 2**61 - 1])
 def test_identities_that_skops_may_take_for_others_are_refused(identity, file):
     file.state["network_params"] = file.list(__id__=identity)
     assert "it has an object of the identity" in file.refusal()
