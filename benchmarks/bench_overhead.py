@@ -2,7 +2,7 @@
 
 All train the same networks on the 10,000 training images of roweis, without deformation, by
 stochastic gradient descent with momentum at a constant rate. The bare loop is what one writes by
-hand: all images in a tensor, an index for each batch, no record but the sum of the losses. "torch7"
+hand: all images in a tensor, an index for each batch, no record but the sum of the losses. "luacnn"
 is computed there both as we do it, convolution and subsampling in one, and layer by layer, as one
 would write it; so it is in skorch.
 """
@@ -16,15 +16,15 @@ from torch import nn
 from torch.nn import functional
 
 from sklearn_usps import ConvNetClassifier, fetch_usps
-from sklearn_usps.neural_network._layers import Subsampling
-from sklearn_usps.neural_network._networks import NETWORKS
+from sklearn_usps.networks._layers import Subsampling
+from sklearn_usps.networks._registry import NETWORKS
 
 LR, MOMENTUM = 0.01, 0.9
-EPOCHS = {"torch7": 5, "convnet": 1}
+EPOCHS = {"luacnn": 5, "convnet": 1}
 
 
 class LayerByLayer(nn.Sequential):
-    """The network "torch7" as one would write it."""
+    """The network "luacnn" as one would write it."""
 
     def __init__(self):
         super().__init__(
@@ -43,7 +43,7 @@ def ours(X, y, network, batch_size, epochs):
         batch_size=batch_size,
         max_epochs=epochs,
         label_smoothing=0.0,
-        deformer=None,
+        augmentation=None,
         random_state=0,
     ).fit(X, y)
 
@@ -89,7 +89,7 @@ def contestants(network, *options):
         "bare loop": lambda: bare_loop(X, y, named(), batch_size, epochs),
         "plain skorch": lambda: plain_skorch(X, y, named(), batch_size, epochs),
     }
-    if network == "torch7":
+    if network == "luacnn":
         table["bare loop, by layers"] = lambda: bare_loop(X, y, LayerByLayer(), batch_size, epochs)
         table["plain skorch, by layers"] = lambda: plain_skorch(
             X, y, LayerByLayer(), batch_size, epochs

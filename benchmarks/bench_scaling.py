@@ -18,25 +18,25 @@ import numpy as np
 import torch
 from harness import main
 
-from sklearn_usps import ConvNetClassifier, RandomDeformer, fetch_usps
+from sklearn_usps import ConvNetClassifier, RandomDeformation, fetch_usps
 
 #: Options of each network; the default one is slower, and tried on fewer images.
 NETWORKS = {
-    "torch7": {"network": "torch7", "batch_size": 256, "deformer": None},
+    "luacnn": {"network": "luacnn", "batch_size": 256, "augmentation": None},
     "default": {},
 }
-SIZES = {"torch7": (1_000, 10_000, 100_000, 1_000_000), "default": (1_000, 10_000, 100_000)}
+SIZES = {"luacnn": (1_000, 10_000, 100_000, 1_000_000), "default": (1_000, 10_000, 100_000)}
 
 
 def write_images(path, n_images):
     X, y = fetch_usps(subset="train", return_X_y=True)
     generator = torch.Generator().manual_seed(0)
-    deformer = RandomDeformer()
+    augmentation = RandomDeformation()
     images = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(n_images, 256))
     rows = np.random.default_rng(0).integers(len(X), size=n_images)
     for start in range(0, n_images, 10_000):
         part = rows[start : start + 10_000]
-        deformed = deformer(torch.from_numpy(X[part]).view(-1, 1, 16, 16), generator)
+        deformed = augmentation(torch.from_numpy(X[part]).view(-1, 1, 16, 16), generator)
         images[start : start + 10_000] = (255 * deformed.view(-1, 256)).round().numpy()
     np.save(path.with_suffix(".labels.npy"), y[rows])
 

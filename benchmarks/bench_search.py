@@ -1,7 +1,7 @@
-"""A hundred small fits: StackedGridSearchCV, GridSearchCV with two processes, and plain skorch.
+"""A hundred small fits: BatchedGridSearchCV, GridSearchCV with two processes, and plain skorch.
 
 20 candidates (learning rates and weight decays) in five folds of the 10,000 training images of
-roweis; the network "torch7", five epochs in batches of 64, no deformation, refit=False. Plain
+roweis; the network "luacnn", five epochs in batches of 64, no deformation, refit=False. Plain
 skorch trains the demo's network layer by layer with the same optimizer. The processes are there
 before. Three rounds.
 """
@@ -16,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch import NeuralNetClassifier
 from torch import nn
 
-from sklearn_usps import ConvNetClassifier, StackedGridSearchCV, fetch_usps
+from sklearn_usps import BatchedGridSearchCV, ConvNetClassifier, fetch_usps
 
 LR, DECAY = np.geomspace(0.001, 0.05, 10), [0.0, 0.1]
 EPOCHS, BATCH = 5, 64
@@ -24,7 +24,7 @@ EPOCHS, BATCH = 5, 64
 
 def contestants(X, y, epochs):
     ours = ConvNetClassifier(
-        network="torch7", max_epochs=epochs, batch_size=BATCH, deformer=None, random_state=0
+        network="luacnn", max_epochs=epochs, batch_size=BATCH, augmentation=None, random_state=0
     )
     grid = {"lr": LR, "weight_decay": DECAY}
     skorch = NeuralNetClassifier(
@@ -40,8 +40,8 @@ def contestants(X, y, epochs):
     skorch_grid = {"lr": LR, "optimizer__weight_decay": DECAY}
     options = {"cv": 5, "refit": False}
     return {
-        "StackedGridSearchCV": StackedGridSearchCV(ours, grid, **options),
-        "StackedGridSearchCV, n_jobs=2": StackedGridSearchCV(ours, grid, n_jobs=2, **options),
+        "BatchedGridSearchCV": BatchedGridSearchCV(ours, grid, **options),
+        "BatchedGridSearchCV, n_jobs=2": BatchedGridSearchCV(ours, grid, n_jobs=2, **options),
         "GridSearchCV, n_jobs=2": GridSearchCV(ours, grid, n_jobs=2, **options),
         "GridSearchCV of plain skorch, n_jobs=2": GridSearchCV(
             skorch, skorch_grid, n_jobs=2, **options
@@ -60,7 +60,7 @@ def run(quick):
     seconds = interleaved(functions, 1 if quick else 3)
     first = next(iter(seconds.values()))
     return {
-        "A search, its time as a multiple of StackedGridSearchCV": [
+        "A search, its time as a multiple of BatchedGridSearchCV": [
             {
                 "search": name,
                 "seconds": f"{statistics.median(values):.1f}",

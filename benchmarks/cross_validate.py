@@ -21,9 +21,9 @@ from scipy import ndimage
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformer, fetch_usps
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformation, fetch_usps
 
-STRONG = RandomDeformer(rotation=15, scale=0.2, shear=0.25, shift=1.5, elastic_alpha=12)
+STRONG = RandomDeformation(rotation=15, scale=0.2, shear=0.25, shift=1.5, elastic_alpha=12)
 
 
 def cover(images):

@@ -20,7 +20,7 @@ from skorch import NeuralNetClassifier
 from torch import nn
 
 from sklearn_usps import fetch_usps
-from sklearn_usps.neural_network._layers import Subsampling
+from sklearn_usps.networks._layers import Subsampling
 
 
 def demo_network():

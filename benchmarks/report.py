@@ -106,14 +106,14 @@ def draw_scaling():
     """Time and memory of an epoch against the number of images."""
     rows = load("scaling")["tables"]["An epoch"]
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
-    for network, color, marker in [("torch7", OURS, "o"), ("default", OTHERS, "s")]:
+    for network, color, marker in [("luacnn", OURS, "o"), ("default", OTHERS, "s")]:
         part = [row for row in rows if row["network"] == network]
         n_images = [row["images"] for row in part]
         for ax, key in zip(axes, ["seconds", "own MB"], strict=True):
             values = [row[key] for row in part]
             ax.plot(n_images, values, marker + "-", color=color, label=network)
     axes[1].plot(
-        n_images_all := [row["images"] for row in rows if row["network"] == "torch7"],
+        n_images_all := [row["images"] for row in rows if row["network"] == "luacnn"],
         [n * 256 / 2**20 for n in n_images_all],
         "k:",
         label="the images themselves",

@@ -21,7 +21,7 @@ WIDTHS = (1280, 400)
 OPENED = {
     "front": "index.html",
     "gallery": "auto_examples/index.html",
-    "example": "auto_examples/plot_joint.html",
+    "example": "auto_examples/plot_multi_task.html",
     "guide": "guide/training.html",
     "figures": "figures.html",
     "api": "generated/sklearn_usps.ConvNetClassifier.html",

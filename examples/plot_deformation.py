@@ -15,18 +15,18 @@ bring with 100, 300 and 1,000 images?
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sklearn_usps import ConvNetClassifier, DeformationDisplay, RandomDeformer, fetch_usps
+from sklearn_usps import ConvNetClassifier, DeformationDisplay, RandomDeformation, fetch_usps
 
 X, y = fetch_usps(subset="train", shuffle=True, return_X_y=True)
 X_test, y_test = fetch_usps(subset="test", return_X_y=True)
 some = np.array([X[y == digit][0] for digit in (1, 2, 4, 7, 9)])
-DeformationDisplay.from_estimator(RandomDeformer(), some, random_state=0)
+DeformationDisplay.from_estimator(RandomDeformation(), some, random_state=0)
 
 # %%
 # Too much of it makes other digits, or none.
 
 display = DeformationDisplay.from_estimator(
-    RandomDeformer(rotation=60, scale=0.4, shear=0.8, elastic_alpha=40), some, random_state=0
+    RandomDeformation(rotation=60, scale=0.4, shear=0.8, elastic_alpha=40), some, random_state=0
 )
 display.ax_.set_title("Too much")
 
@@ -39,20 +39,20 @@ display.ax_.set_title("Too much")
 numbers = [100, 300, 1000]
 
 
-def error(n, deformer, seed):
+def error(n, augmentation, seed):
     """Test error in %."""
     classifier = ConvNetClassifier(
-        deformer=deformer, max_epochs=20, batch_size=32, random_state=seed
+        augmentation=augmentation, max_epochs=20, batch_size=32, random_state=seed
     ).fit(X[:n], y[:n])
     return 100 * (1 - classifier.score(X_test, y_test))
 
 
 figure, ax = plt.subplots(layout="constrained")
-for name, deformer, style, color in [
+for name, augmentation, style, color in [
     ("as they are", None, "--", "#D55E00"),
     ("deformed", "default", "-", "#0072B2"),
 ]:
-    errors = np.array([[error(n, deformer, seed) for n in numbers] for seed in range(3)])
+    errors = np.array([[error(n, augmentation, seed) for n in numbers] for seed in range(3)])
     ax.plot(numbers, errors.mean(axis=0), style, color=color, label=name)
     ax.plot(numbers, errors.T, "o", color=color, fillstyle="none")
     print(f"{name}: " + ", ".join(f"{mean:.1f} %" for mean in errors.mean(axis=0)))

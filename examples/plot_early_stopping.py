@@ -27,7 +27,7 @@ settings = {
     "lr": 0.005,
     "lr_schedule": "constant",
     "batch_size": 32,
-    "deformer": None,
+    "augmentation": None,
     "label_smoothing": 0.0,
     "max_epochs": 40,
     "random_state": 0,

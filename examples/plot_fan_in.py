@@ -21,7 +21,7 @@ has. There are two rules, which contradict each other. Do they help?
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, StackedGridSearchCV, fetch_usps
+from sklearn_usps import BatchedGridSearchCV, ConvNetClassifier, ImageNormalizer, fetch_usps
 
 usps = fetch_usps(subset="train")
 ((train, valid),) = usps.validation_split.split()
@@ -35,18 +35,18 @@ rates = [0.01, 0.02, 0.04, 0.08, 0.16, 0.32]
 def errors(seed):
     """Validation errors in %, a row for each way and a column for each rate."""
     classifier = ConvNetClassifier(
-        network="torch7",
+        network="luacnn",
         optimizer="sgd",
         momentum=0.0,
         lr_schedule="constant",
         batch_size=8,
         max_epochs=8,
-        deformer=None,
+        augmentation=None,
         label_smoothing=0.0,
         random_state=seed,
     )
     grid = [{"lr_scaling": [scaling], "lr": rates} for scaling in scalings]
-    search = StackedGridSearchCV(classifier, grid, cv=[(train, valid)], refit=False)
+    search = BatchedGridSearchCV(classifier, grid, cv=[(train, valid)], refit=False)
     search.fit(X, usps.target)
     return 100 * (1 - search.cv_results_["mean_test_score"].reshape(len(scalings), len(rates)))
 

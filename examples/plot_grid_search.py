@@ -10,7 +10,7 @@ five folds are a hundred fits; the networks of a fold are trained at once.
 # %%
 # The search
 # ----------
-# A :class:`~sklearn_usps.StackedGridSearchCV` is a grid search of scikit-learn that trains together
+# A :class:`~sklearn_usps.BatchedGridSearchCV` is a grid search of scikit-learn that trains together
 # what can be trained together.
 
 import time
@@ -20,15 +20,15 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, StackedGridSearchCV, fetch_usps
+from sklearn_usps import BatchedGridSearchCV, ConvNetClassifier, ImageNormalizer, fetch_usps
 
 X, y = fetch_usps(subset="train", return_X_y=True)
 classifier = ConvNetClassifier(
-    network="torch7", max_epochs=5, batch_size=64, deformer=None, random_state=0
+    network="luacnn", max_epochs=5, batch_size=64, augmentation=None, random_state=0
 )
 rates = [0.001, 0.003, 0.01, 0.03, 0.1]
 decays = [0.0, 0.01, 0.1, 1.0]
-search = StackedGridSearchCV(
+search = BatchedGridSearchCV(
     make_pipeline(ImageNormalizer(), classifier),
     {"convnetclassifier__lr": rates, "convnetclassifier__weight_decay": decays},
     cv=StratifiedKFold(5, shuffle=True, random_state=0),

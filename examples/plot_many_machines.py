@@ -20,7 +20,7 @@ from dask.distributed import Client
 from joblib import parallel_config
 from sklearn.pipeline import make_pipeline
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, StackedGridSearchCV, fetch_usps
+from sklearn_usps import BatchedGridSearchCV, ConvNetClassifier, ImageNormalizer, fetch_usps
 
 if __name__ == "__main__":
     client = Client(n_workers=2, threads_per_worker=1, dashboard_address=None)
@@ -36,9 +36,9 @@ if __name__ == "__main__":
 if __name__ == "__main__":
     X, y = fetch_usps(subset="train", shuffle=True, return_X_y=True)
     X, y = X[:3000], y[:3000]
-    search = StackedGridSearchCV(
+    search = BatchedGridSearchCV(
         make_pipeline(
-            ImageNormalizer(), ConvNetClassifier(network="torch7", max_epochs=5, random_state=0)
+            ImageNormalizer(), ConvNetClassifier(network="luacnn", max_epochs=5, random_state=0)
         ),
         {"convnetclassifier__lr": np.geomspace(0.001, 0.1, 8)},
         cv=3,

@@ -49,7 +49,12 @@ seeds = [0, 1, 2]
 def errors(transform, seed):
     """Test errors in %, one for each light."""
     classifier = ConvNetClassifier(
-        network="torch7", lr=0.01, max_epochs=10, batch_size=32, deformer=None, random_state=seed
+        network="luacnn",
+        lr=0.01,
+        max_epochs=10,
+        batch_size=32,
+        augmentation=None,
+        random_state=seed,
     ).fit(transform(X[:2000]), y[:2000])
     return [
         100 * (1 - classifier.score(transform(X_test * light), y_test)) for light in lights.values()

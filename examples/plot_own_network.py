@@ -25,20 +25,20 @@ from sklearn_usps import ConvNetClassifier, ImageNormalizer, fetch_usps
 
 
 class ResidualNetwork(nn.Module):
-    def __init__(self, image_shape, n_classes, n_planes=16, n_blocks=2):
+    def __init__(self, image_shape, n_classes, n_channels=16, n_blocks=2):
         super().__init__()
-        self.first = nn.Conv2d(1, n_planes, 3, stride=2, padding=1)
+        self.first = nn.Conv2d(1, n_channels, 3, stride=2, padding=1)
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(n_planes, n_planes, 3, padding=1),
-                nn.BatchNorm2d(n_planes),
+                nn.Conv2d(n_channels, n_channels, 3, padding=1),
+                nn.BatchNorm2d(n_channels),
                 nn.ReLU(),
-                nn.Conv2d(n_planes, n_planes, 3, padding=1),
-                nn.BatchNorm2d(n_planes),
+                nn.Conv2d(n_channels, n_channels, 3, padding=1),
+                nn.BatchNorm2d(n_channels),
             )
             for _ in range(n_blocks)
         )
-        self.output = nn.Linear(n_planes, n_classes)
+        self.output = nn.Linear(n_channels, n_classes)
 
     def features(self, images):
         planes = self.first(images).relu()

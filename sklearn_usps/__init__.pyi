@@ -1,4 +1,13 @@
-from . import datasets, inspection, model_selection, neural_network, preprocessing, recipes
+from . import (
+    datasets,
+    inspection,
+    model_selection,
+    networks,
+    neural_network,
+    persistence,
+    preprocessing,
+    recipes,
+)
 from .datasets import fetch_alphadigits, fetch_usps, load_mosaic, make_letters, save_mosaic
 from .inspection import (
     DeformationDisplay,
@@ -6,28 +15,23 @@ from .inspection import (
     MisclassifiedDisplay,
     TrainingCurveDisplay,
 )
-from .model_selection import StackedGridSearchCV, StackedRandomizedSearchCV
-from .neural_network import (
-    ConvNetClassifier,
-    JointConvNetClassifier,
-    export_onnx,
-    load_model,
-    save_model,
-)
-from .preprocessing import ImageNormalizer, RandomDeformer, prepare_image
+from .model_selection import BatchedGridSearchCV, BatchedRandomizedSearchCV
+from .neural_network import ConvNetClassifier, MultiTaskConvNetClassifier
+from .persistence import export_onnx, load_model, save_model
+from .preprocessing import ImageNormalizer, RandomDeformation, prepare_image
 
 __version__: str
 
 __all__ = [
+    "BatchedGridSearchCV",
+    "BatchedRandomizedSearchCV",
     "ConvNetClassifier",
     "DeformationDisplay",
     "FilterDisplay",
     "ImageNormalizer",
-    "JointConvNetClassifier",
     "MisclassifiedDisplay",
-    "RandomDeformer",
-    "StackedGridSearchCV",
-    "StackedRandomizedSearchCV",
+    "MultiTaskConvNetClassifier",
+    "RandomDeformation",
     "TrainingCurveDisplay",
     "datasets",
     "export_onnx",
@@ -38,7 +42,9 @@ __all__ = [
     "load_mosaic",
     "make_letters",
     "model_selection",
+    "networks",
     "neural_network",
+    "persistence",
     "prepare_image",
     "preprocessing",
     "recipes",

@@ -193,7 +193,7 @@ def _fetch(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from . import load_model, prepare_image
-    from .preprocessing._image_shape import fitted_image_shape
+    from ._utils._images import fitted_image_shape
 
     if not options.model.exists():
         raise OSError(f"there is no model {options.model}: run `sklearn-usps train` first")

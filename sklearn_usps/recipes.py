@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
-from sklearn.utils._param_validation import StrOptions, validate_params
 
+from ._utils._sklearn import StrOptions, validate_params
 from .neural_network import ConvNetClassifier
-from .preprocessing import ImageNormalizer, RandomDeformer
+from .preprocessing import ImageNormalizer, RandomDeformation
 
 __all__ = ["RECIPES", "Recipe", "recipe"]
 
@@ -32,7 +32,7 @@ class Recipe(NamedTuple):
 def _luacnn(random_state, **changes):
     """The training of the demo: 100,000 steps on one random sample each."""
     options = {
-        "network": "torch7",
+        "network": "luacnn",
         "optimizer": "sgd",
         "lr": 0.01,
         "momentum": 0.0,
@@ -42,7 +42,7 @@ def _luacnn(random_state, **changes):
         "batch_size": 1,
         "max_epochs": 10,
         "label_smoothing": 0.0,
-        "deformer": None,
+        "augmentation": None,
     }
     return ConvNetClassifier(**{**options, **changes}, random_state=random_state)
 
@@ -66,12 +66,14 @@ def _luacnn_early_stopping(random_state):
 def _minibatch(random_state):
     """The demo's network, trained as well as cross-validation on training images found."""
     classifier = ConvNetClassifier(
-        network="torch7",
+        network="luacnn",
         lr=0.02,
         batch_size=64,
         max_epochs=20,
         label_smoothing=0.0,
-        deformer=RandomDeformer(rotation=10, scale=0.1, shear=0.15, shift=1, elastic_alpha=8),
+        augmentation=RandomDeformation(
+            rotation=10, scale=0.1, shear=0.15, shift=1, elastic_alpha=8
+        ),
         random_state=random_state,
     )
     return make_pipeline(ImageNormalizer(), classifier)
@@ -81,14 +83,14 @@ def _fast(random_state, **changes):
     """A small network, trained as cross-validation found best for the time."""
     options = {
         "network_params": {
-            "n_planes": (24, 32),
+            "n_channels": (24, 32),
             "kernel_sizes": (5, 3),
             "strides": (3, 1),
             "dropout": 0.0,
         },
         "lr": 0.06,
         "max_epochs": 3,
-        "deformer": None,
+        "augmentation": None,
     }
     classifier = ConvNetClassifier(**{**options, **changes}, random_state=random_state)
     return make_pipeline(ImageNormalizer(), classifier)

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.real_data
 def trained(roweis, tmp_path_factory):
     """What `train` leaves, and what it printed, after two epochs of the small network."""
     folder = tmp_path_factory.mktemp("new") / "folder"
-    command = [sys.executable, "-m", "sklearn_usps", "--network", "torch7", "--epochs", "2"]
+    command = [sys.executable, "-m", "sklearn_usps", "--network", "luacnn", "--epochs", "2"]
     command += ["--seed", "3", "--output", str(folder)]
     finished = subprocess.run(command, capture_output=True, text=True, check=True)
     assert finished.stderr == ""
@@ -55,7 +55,7 @@ def test_report_is_the_demos_and_that_of_the_saved_model(trained):
 
 
 def test_the_model_is_saved_before_a_report_that_nobody_reads(roweis, tmp_path):
-    command = [sys.executable, "-u", "-m", "sklearn_usps", "--network", "torch7", "--epochs", "1"]
+    command = [sys.executable, "-u", "-m", "sklearn_usps", "--network", "luacnn", "--epochs", "1"]
     with subprocess.Popen(
         [*command, "--output", str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as child:
@@ -109,7 +109,7 @@ def test_picture_that_cannot_be_read_does_not_hide_the_others(trained, tmp_path,
 def test_predict_with_a_model_of_other_pictures_and_labels(tmp_path, capsys):
     """Labels that are words, images of another shape: any classifier that was saved."""
     X, y = load_digits(n_class=2, return_X_y=True)
-    classifier = ConvNetClassifier(network="torch7", max_epochs=5, random_state=0)
+    classifier = ConvNetClassifier(network="luacnn", max_epochs=5, random_state=0)
     model = make_pipeline(ImageNormalizer(), classifier)
     save_model(model.fit(X / 16, np.array(["zero", "one"])[y]), tmp_path / "model.skops")
     picture = Image.new("L", (60, 80), 255)

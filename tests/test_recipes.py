@@ -20,7 +20,7 @@ from sklearn_usps.recipes import RECIPES, recipe
 
 NAMES = list(RECIPES)
 DEMO = {
-    "network": "torch7",
+    "network": "luacnn",
     "optimizer": "sgd",
     "lr": 0.01,
     "momentum": 0.0,
@@ -31,7 +31,7 @@ DEMO = {
     "batch_size": 1,
     "max_epochs": 10,
     "label_smoothing": 0.0,
-    "deformer": None,
+    "augmentation": None,
     "early_stopping": False,
 }
 

@@ -9,13 +9,12 @@ from os import PathLike
 import numpy as np
 from PIL import Image
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._optional_dependencies import check_pandas_support
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from .._sizes import check_two_sizes
+from .._utils._images import check_two_sizes
+from .._utils._sklearn import Interval, StrOptions, check_pandas_support, validate_params
+from ._fetch import RemoteFile, fetch_file
 from ._mirrors import HttpMirror
 from ._parsing import read_mat, reading
-from ._remote import RemoteFile, fetch_file
 from ._usps import cache_folder, to_pandas
 
 ALPHADIGITS = RemoteFile(

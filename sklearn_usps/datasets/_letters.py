@@ -12,9 +12,9 @@ from numbers import Integral, Real
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, validate_params
 
-from .._sizes import check_two_sizes
+from .._utils._images import check_two_sizes
+from .._utils._sklearn import Interval, validate_params
 
 #: Height of a letter in pixels when it is drawn, on a square of pixels three times as wide.
 _SIZE = 64

@@ -9,12 +9,12 @@ from typing import IO, Literal
 
 import numpy as np
 from PIL import Image
-from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
-from .._arrays import as_array
-from .._files import write_atomically
-from .._pictures import check_number_of_pixels, check_pixels, open_picture
-from .._sizes import check_two_sizes
+from .._utils._arrays import as_array
+from .._utils._files import write_atomically
+from .._utils._images import check_two_sizes
+from .._utils._pictures import check_number_of_pixels, check_pixels, open_picture
+from .._utils._sklearn import HasMethods, Interval, StrOptions, validate_params
 
 #: Formats that keep every grey level, by the ending of the file's name.
 _LOSSLESS_FORMATS = {

@@ -9,11 +9,10 @@ import numpy as np
 from sklearn.datasets import get_data_home
 from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch, check_random_state
-from sklearn.utils._optional_dependencies import check_pandas_support
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from .._utils._sklearn import Interval, StrOptions, check_pandas_support, validate_params
 from . import _usps_files as files
-from ._remote import fetch_file
+from ._fetch import fetch_file
 
 FEATURE_NAMES = [f"pixel_{row}_{column}" for row in range(16) for column in range(16)]
 

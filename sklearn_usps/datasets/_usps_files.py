@@ -4,10 +4,10 @@ import io
 
 import numpy as np
 
+from ._fetch import RemoteFile
 from ._mirrors import HttpMirror, PackageIndexMirror
 from ._mosaic import load_mosaic
 from ._parsing import decompress_gzip, read_mat, reading
-from ._remote import RemoteFile
 
 #: Images of each digit in the versions "roweis" and "luacnn", and how many of them train.
 N_PER_DIGIT, N_TRAIN_PER_DIGIT = 1100, 1000

@@ -1,21 +1,25 @@
-"""What a deformer does to images."""
+"""What a augmentation does to images."""
 
 from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.utils import check_array, check_random_state
-from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
-from sklearn.utils._param_validation import Interval, validate_params
 
-from ..preprocessing import RandomDeformer
-from ..preprocessing._image_shape import flatten_images, resolve_image_shape
+from .._utils._images import flatten_images, resolve_image_shape
+from .._utils._models import input_image_shape, split_model
+from .._utils._sklearn import (
+    Interval,
+    check_matplotlib_support,
+    check_pandas_support,
+    validate_params,
+)
+from ..preprocessing import RandomDeformation
 from ._captions import set_title, shrink_labels
-from ._steps import input_image_shape, split_model
 
 
 class DeformationDisplay:
-    """Sheet of images, each with what a deformer makes of it: one row an image.
+    """TileGrid of images, each with what a augmentation makes of it: one row an image.
 
     It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored
     as attributes.
@@ -26,7 +30,7 @@ class DeformationDisplay:
         The images as they are.
 
     deformed : ndarray of shape (n_images, n_deformations, height, width)
-        What the deformer made of each of them.
+        What the augmentation made of each of them.
 
     random_state : int, default=None
         The seed of the deformations, for the title.
@@ -44,15 +48,15 @@ class DeformationDisplay:
 
     See Also
     --------
-    RandomDeformer : The deformation of the training images.
+    RandomDeformation : The deformation of the training images.
 
     Examples
     --------
     >>> import matplotlib.pyplot as plt
     >>> from sklearn.datasets import load_digits
-    >>> from sklearn_usps import DeformationDisplay, RandomDeformer
+    >>> from sklearn_usps import DeformationDisplay, RandomDeformation
     >>> X, _ = load_digits(return_X_y=True)
-    >>> display = DeformationDisplay.from_estimator(RandomDeformer(), X[:3], random_state=0)
+    >>> display = DeformationDisplay.from_estimator(RandomDeformation(), X[:3], random_state=0)
     >>> display.deformed.shape
     (3, 8, 8, 8)
     >>> plt.show()
@@ -158,13 +162,14 @@ class DeformationDisplay:
         cmap="gray",
         ax=None,
     ):
-        """Plot what a deformer does to some images.
+        """Plot what a augmentation does to some images.
 
         Parameters
         ----------
-        estimator : RandomDeformer, callable or classifier
-            A deformer, as the parameter `deformer` of :class:`~sklearn_usps.ConvNetClassifier`; or
-            such a classifier, or a pipeline that ends with one, whose deformer is taken.
+        estimator : RandomDeformation, callable or classifier
+            An augmentation, as the parameter `augmentation` of
+            :class:`~sklearn_usps.ConvNetClassifier`; or
+            such a classifier, or a pipeline that ends with one, whose augmentation is taken.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
             The images, pixels alone.
@@ -194,7 +199,7 @@ class DeformationDisplay:
             The display, drawn.
         """
         check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        deformer = _deformer(estimator)
+        augmentation = _augmentation(estimator)
         X, given_shape = flatten_images(X)
         X = check_array(X)[:max_images]
         if image_shape is None and given_shape is None:
@@ -203,24 +208,26 @@ class DeformationDisplay:
         images = torch.tensor(X.reshape(-1, 1, *shape), dtype=torch.float32)
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
         generator = torch.Generator().manual_seed(int(seed))
-        deformed = deformer(images.repeat_interleave(n_deformations, dim=0), generator)
+        deformed = augmentation(images.repeat_interleave(n_deformations, dim=0), generator)
         deformed = deformed.numpy(force=True).reshape(len(X), n_deformations, *shape)
         random_state = random_state if isinstance(random_state, Integral) else None
         display = cls(images.numpy()[:, 0], deformed, random_state=random_state)
         return display.plot(cmap=cmap, ax=ax)
 
 
-def _deformer(estimator):
+def _augmentation(estimator):
     if callable(estimator):
         return estimator
     _, classifier = split_model(estimator)
-    if not hasattr(classifier, "deformer"):
+    if not hasattr(classifier, "augmentation"):
         raise ValueError(
-            "estimator must be a deformer or a classifier with a parameter `deformer`. Got "
+            "estimator must be a augmentation or a classifier with a parameter `augmentation`. Got "
             f"{estimator!r} instead."
         )
-    if classifier.deformer is None:
+    if classifier.augmentation is None:
         raise ValueError(
-            f"{type(classifier).__name__} has deformer=None: there is nothing to show."
+            f"{type(classifier).__name__} has augmentation=None: there is nothing to show."
         )
-    return RandomDeformer() if isinstance(classifier.deformer, str) else classifier.deformer
+    return (
+        RandomDeformation() if isinstance(classifier.augmentation, str) else classifier.augmentation
+    )

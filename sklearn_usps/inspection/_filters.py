@@ -4,20 +4,20 @@ import math
 
 import numpy as np
 import torch
-from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from ..preprocessing._image_shape import resolve_image_shape
+from .._utils._images import resolve_image_shape
+from .._utils._models import input_image_shape, split_model
+from .._utils._sklearn import check_matplotlib_support, check_pandas_support
 from ._captions import set_title
-from ._steps import input_image_shape, split_model
 
 #: How many tasks a title names; of more it says how many they are.
 _MAX_NAMES = 3
 
 
 class FilterDisplay:
-    """Sheet of the filters of the first convolution, with what they make of an image.
+    """TileGrid of the filters of the first convolution, with what they make of an image.
 
     Zero is in the middle of the greys, for filters and for feature maps alike. The scale of the
     weights stands beside the sheet, that of the feature maps below it.
@@ -56,7 +56,7 @@ class FilterDisplay:
     >>> from sklearn.datasets import load_digits
     >>> from sklearn_usps import ConvNetClassifier, FilterDisplay
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0).fit(X / 16, y)
+    >>> clf = ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0).fit(X / 16, y)
     >>> display = FilterDisplay.from_estimator(clf, X[0] / 16)
     >>> display.filters.shape, display.maps.shape
     ((6, 5, 5), (6, 4, 4))
@@ -145,7 +145,7 @@ class FilterDisplay:
 
         Parameters
         ----------
-        estimator : ConvNetClassifier or JointConvNetClassifier
+        estimator : ConvNetClassifier or MultiTaskConvNetClassifier
             Fitted classifier, a fitted :class:`~sklearn.pipeline.Pipeline` that ends with one, or a
             search whose best estimator does. The first convolution of the network must see images
             of one plane.
@@ -175,11 +175,11 @@ class FilterDisplay:
         check_is_fitted(classifier)
         tasks = getattr(classifier, "tasks_", None)
         if tasks is not None:
-            classifier = next(iter(classifier.classifiers_.values()))
+            classifier = next(iter(classifier.estimators_.values()))
         if not hasattr(classifier, "net_"):
             raise ValueError(
                 f"{type(classifier).__name__} has no `net_`: {cls.__name__} shows "
-                "ConvNetClassifier and JointConvNetClassifier."
+                "ConvNetClassifier and MultiTaskConvNetClassifier."
             )
         network = classifier.net_.module_
         convolution = _first_convolution(network)
@@ -249,7 +249,7 @@ def _feature_maps(network, convolution, image):
     try:
         with torch.no_grad():
             network(image)
-            if not seen:  # a network that merges it with the next layer, as "torch7" does
+            if not seen:  # a network that merges it with the next layer, as "luacnn" does
                 convolution(getattr(network, "pad", nn.Identity())(image))
     finally:
         hook.remove()

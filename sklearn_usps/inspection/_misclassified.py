@@ -4,20 +4,14 @@ from numbers import Integral
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils import (
-    _safe_indexing,
-    check_array,
-    check_consistent_length,
-    check_scalar,
-    column_or_1d,
-)
-from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
+from sklearn.utils import check_array, check_consistent_length, check_scalar, column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
-from ..preprocessing._image_shape import flatten_images, resolve_image_shape
+from .._utils._images import flatten_images, resolve_image_shape
+from .._utils._models import input_image_shape, split_model
+from .._utils._sklearn import _safe_indexing, check_matplotlib_support, check_pandas_support
+from .._utils._tiles import LINE, TileGrid
 from ._captions import set_title
-from ._sheet import LINE, Sheet
-from ._steps import input_image_shape, split_model
 
 #: Proportions of a new figure, and the height of its title in inches.
 _ASPECT, _TITLE_HEIGHT = 1.6, 0.4
@@ -26,7 +20,7 @@ _MAX_LENGTH = 12
 
 
 class MisclassifiedDisplay:
-    """Sheet of the images that a classifier gets wrong.
+    """TileGrid of the images that a classifier gets wrong.
 
     Under each image stand its true and its predicted label, as in "4 → 9", long ones shortened,
     then the probability of the prediction, where there is one, and the row of the image, as in
@@ -123,7 +117,7 @@ class MisclassifiedDisplay:
         check_scalar(max_images, "max_images", Integral, min_val=1)
         images = self.images[:max_images]
         texts = [(self._labels(at), self._details(at)) for at in range(len(images))]
-        sheet = Sheet(images.shape[1:], texts)
+        sheet = TileGrid(images.shape[1:], texts)
         if ax is None:
             sheet.arrange(_ASPECT)
             width, height = sheet.size_in_inches()
@@ -206,8 +200,8 @@ class MisclassifiedDisplay:
         estimator : estimator instance
             Fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` in which the last
             estimator is a classifier. Probabilities are shown where it has `predict_proba`. Of a
-            :class:`~sklearn_usps.JointConvNetClassifier` of several tasks without a `task_column`
-            give one of its `classifiers_`.
+            :class:`~sklearn_usps.MultiTaskConvNetClassifier` of several tasks without a
+            `task_column` give one of its `estimators_`.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
             The images, as the estimator takes them. The `task_column` of a joint classifier is
@@ -368,7 +362,7 @@ def _without_task(estimator, X, method_name):
         if len(getattr(classifier, "tasks_", [])) < 2:
             return X if hasattr(X, "shape") else np.asarray(X)
         raise ValueError(
-            f"{method_name} can't tell the tasks of the samples. Give one of `classifiers_` and "
+            f"{method_name} can't tell the tasks of the samples. Give one of `estimators_` and "
             "samples of its task, or give from_predictions what `predict(X, task=task)` returns."
         )
     if before is not None and not isinstance(column, str):
@@ -377,7 +371,7 @@ def _without_task(estimator, X, method_name):
             "pipeline. Give from_predictions the images without it and what `predict(X)` returns."
         )
     # Imports torch, which other classifiers don't need.
-    from ..neural_network._tasks import take_column
+    from ..neural_network._task_labels import take_column
 
     return take_column(X, column)[0]
 

@@ -3,12 +3,16 @@
 import math
 from numbers import Integral
 
-from sklearn.utils._optional_dependencies import check_matplotlib_support, check_pandas_support
-from sklearn.utils._param_validation import StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted
 
+from .._utils._models import split_model
+from .._utils._sklearn import (
+    StrOptions,
+    check_matplotlib_support,
+    check_pandas_support,
+    validate_params,
+)
 from ._captions import add_legend, set_title
-from ._steps import split_model
 
 #: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008), after that of texts, which
 #: is black unless the style is a dark one.
@@ -211,7 +215,7 @@ class TrainingCurveDisplay:
 
         Parameters
         ----------
-        estimator : ConvNetClassifier or JointConvNetClassifier
+        estimator : ConvNetClassifier or MultiTaskConvNetClassifier
             Fitted classifier, a fitted :class:`~sklearn.pipeline.Pipeline` that ends with one, or a
             search whose best estimator does. A joint classifier has curves for each of its tasks.
 
@@ -271,7 +275,7 @@ class TrainingCurveDisplay:
             if not hasattr(classifier, "history_"):
                 raise ValueError(
                     f"{type(classifier).__name__} has no `history_`: {cls.__name__} shows "
-                    "ConvNetClassifier and JointConvNetClassifier."
+                    "ConvNetClassifier and MultiTaskConvNetClassifier."
                 )
             seeds.append(classifier.random_state)
             for curve, part in _parts(name, classifier).items():
@@ -293,7 +297,7 @@ class TrainingCurveDisplay:
 
 def _parts(name, classifier):
     """The classifiers that have a curve each, and the names of the curves."""
-    tasks = getattr(classifier, "classifiers_", {})
+    tasks = getattr(classifier, "estimators_", {})
     if len(tasks) < 2:
         return {type(classifier).__name__ if name is None else name: classifier}
     prefix = "" if name is None else f"{name}, "

@@ -1,3 +1,3 @@
-from ._stacked import StackedGridSearchCV, StackedRandomizedSearchCV
+from ._batched_search import BatchedGridSearchCV, BatchedRandomizedSearchCV
 
-__all__ = ["StackedGridSearchCV", "StackedRandomizedSearchCV"]
+__all__ = ["BatchedGridSearchCV", "BatchedRandomizedSearchCV"]

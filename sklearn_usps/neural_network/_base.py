@@ -11,10 +11,10 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from skorch.history import History
 
-from .._sizes import check_two_sizes
-from ._assembly import assemble_net, find_device, find_device_or_cpu
-from ._networks import build_network, own_randomness
-from ._trainer import Trainer
+from .._utils._images import check_two_sizes
+from ..networks._registry import build_network, seeded_global_rng
+from ..training._config import assemble_net, find_device, find_device_or_cpu
+from ..training._trainer import Trainer
 
 #: The most layers, and tasks, of a network in a file.
 MAX_LAYERS = 1000
@@ -58,18 +58,18 @@ class BaseConvNet(BaseEstimator):
 
     def _train(self, net, X, y):
         """Train the net and set the attributes of the epochs that were completed."""
-        with own_randomness(self._network[0], net.generator):
+        with seeded_global_rng(self._network[0], net.generator):
             net.partial_fit(X, y)
         if net.history and not net.interrupted_:
             net.check_scores(X[:1])
         if net.history and "dur" not in net.history[-1]:  # interrupted
             del net.history[-1]
-        self._keep(net)
+        self._set_fitted_attributes(net)
         if net.interrupted_:
             raise KeyboardInterrupt
         return self
 
-    def _keep(self, net):
+    def _set_fitted_attributes(self, net):
         """Set the attributes that a trained net gives."""
         net.train_split = None  # it refers to the validation set
         self.net_ = net

@@ -6,30 +6,23 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import (
-    ClassifierMixin,
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
 
-from ._assembly import (
+from .._utils._sklearn import Interval, StrOptions, _check_partial_fit_first_call, _fit_context
+from ..networks._registry import NETWORKS
+from ..training._batches import batch_slices
+from ..training._config import (
     DEVICES,
     OPTIMIZERS,
-    single_epoch,
-    whole_fit,
+    fit_options,
+    partial_fit_options,
 )
+from ..training._data import make_split
+from ..training.optim._learning_rates import SCALINGS, SCHEDULES
 from ._base import BaseConvNet
-from ._batches import batch_slices
-from ._layer_rates import SCALINGS
-from ._networks import NETWORKS
-from ._samples import make_split
-from ._schedules import SCHEDULES
 from ._validation import (
     accuracy,
     check_classes,
@@ -38,7 +31,7 @@ from ._validation import (
     check_validation_set,
     check_weights,
     encode,
-    remember_values,
+    update_value_range,
 )
 
 
@@ -58,19 +51,19 @@ class ConvNetClassifier(
 
     Parameters
     ----------
-    network : {"convnet", "lecun1989", "lenet5", "torch7"} or class, default="convnet"
+    network : {"convnet", "lecun1989", "lenet5", "luacnn"} or class, default="convnet"
         The network.
 
         - "convnet": batch-normalized convolutions with rectifiers, and a linear layer.
-          `network_params`: `n_planes`, the planes of each convolution, by default
+          `network_params`: `n_channels`, the planes of each convolution, by default
           (16, 32, 32, 64, 64); `kernel_sizes`, by default 3 for each; `strides`, by default 1, and
           2 for every second; and `dropout`, by default 0.3.
         - "lecun1989": the first convolutional network trained by backpropagation [6]_, made for
           images 16 × 16 with values in [-1, 1]: 9,760 parameters, squared error. `network_params`:
           `background`, by default -1, the value beyond the border.
         - "lenet5": LeNet-5 [7]_, with a linear output layer: 60,850 parameters for ten classes.
-        - "torch7": the network of the luacnn demo [1]_: 2,338 parameters for images 16 × 16 of ten
-          classes. `network_params`: `n_planes`, by default 6.
+        - "luacnn": the network of the luacnn demo [1]_: 2,338 parameters for images 16 × 16 of ten
+          classes. `network_params`: `n_channels`, by default 6.
         - A :class:`torch.nn.Module` class, built as ``network(image_shape, n_classes,
           **network_params)``, whose `forward` takes images (n, 1, height, width) and returns
           scores (n, n_classes). Optional methods are ``loss(scores, targets)``, which returns a
@@ -129,13 +122,13 @@ class ConvNetClassifier(
         Share of the target that is spread evenly over all classes, in [0, 1) [5]_. A network that
         brings its own loss ignores it.
 
-    deformer : "default", None or callable, default="default"
-        What deforms the images in training: "default" is a :class:`~sklearn_usps.RandomDeformer`
+    augmentation : "default", None or callable, default="default"
+        What deforms the images in training: "default" is a :class:`~sklearn_usps.RandomDeformation`
         with its default parameters; None leaves them as they are; any other is called as
-        ``deformer(images, generator)`` with a float32 tensor (n, 1, height, width), the images of
-        one or more batches, and returns such a tensor.
+        ``augmentation(images, generator)`` with a float32 tensor (n, 1, height, width), the images
+        of one or more batches, and returns such a tensor.
 
-    average_shifts : bool, default=False
+    test_time_augmentation : bool, default=False
         Whether probabilities are means of five: of the image as it is, and of it moved by one pixel
         up, down, to the left and to the right, its border repeated [11]_. This is a little more
         accurate and takes five times as long. Validation in training, and `net_`, go without.
@@ -216,7 +209,7 @@ class ConvNetClassifier(
     See Also
     --------
     ImageNormalizer : Bring the pixels to mean zero and variance one.
-    RandomDeformer : The deformation of the training images.
+    RandomDeformation : The deformation of the training images.
     save_model : Save a fitted classifier or pipeline in a file.
 
     Notes
@@ -284,8 +277,8 @@ class ConvNetClassifier(
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "deformer": [StrOptions({"default"}), callable, None],
-        "average_shifts": ["boolean"],
+        "augmentation": [StrOptions({"default"}), callable, None],
+        "test_time_augmentation": ["boolean"],
         "class_weight": [dict, StrOptions({"balanced"}), None],
         "warm_start": ["boolean"],
         "early_stopping": ["boolean"],
@@ -313,8 +306,8 @@ class ConvNetClassifier(
         batch_size=128,
         max_epochs=20,
         label_smoothing=0.05,
-        deformer="default",
-        average_shifts=False,
+        augmentation="default",
+        test_time_augmentation=False,
         class_weight=None,
         warm_start=False,
         early_stopping=False,
@@ -338,8 +331,8 @@ class ConvNetClassifier(
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.label_smoothing = label_smoothing
-        self.deformer = deformer
-        self.average_shifts = average_shifts
+        self.augmentation = augmentation
+        self.test_time_augmentation = test_time_augmentation
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.early_stopping = early_stopping
@@ -350,7 +343,7 @@ class ConvNetClassifier(
         self.random_state = random_state
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=False)  # the deformer is not validated yet
+    @_fit_context(prefer_skip_nested_validation=False)  # the augmentation is not validated yet
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Train a network: a new one, or with `warm_start` the one that there is.
 
@@ -436,8 +429,8 @@ class ConvNetClassifier(
         _check_two_classes(y, split)
         previous = self.net_ if continuing else None
         n_batches = len(batch_slices(len(split.train_rows), self.batch_size))
-        net = self._make_net(seed, previous, whole_fit(self, split, n_batches))
-        remember_values(self, X)
+        net = self._make_net(seed, previous, fit_options(self, split, n_batches))
+        update_value_range(self, X)
         return net, X, y
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -490,10 +483,10 @@ class ConvNetClassifier(
         split = make_split(y, self.classes_, weights, self.class_weight)
         random_state = check_random_state(self.random_state)
         seed = int(random_state.randint(np.iinfo(np.int32).max))
-        net = self._make_net(seed, previous, single_epoch(self, split))
+        net = self._make_net(seed, previous, partial_fit_options(self, split))
         if previous is not None and type(net.optimizer_) is type(previous.optimizer_):
             net.optimizer_.state.update(previous.optimizer_.state)
-        remember_values(self, X)
+        update_value_range(self, X)
         return self._train(net, X, y)
 
     def predict(self, X):
@@ -541,7 +534,7 @@ class ConvNetClassifier(
             The logarithm of the probability of each class, in the order of `classes_`.
         """
         check_is_fitted(self)
-        return self.net_.log_proba(check_images(self, X), self.average_shifts).numpy()
+        return self.net_.log_proba(check_images(self, X), self.test_time_augmentation).numpy()
 
     def score(self, X, y, sample_weight=None):
         """Return the share of samples whose label is predicted.

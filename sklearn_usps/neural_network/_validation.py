@@ -8,11 +8,12 @@ import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import validate_data
 
-from .._arrays import as_numbers, check_labels
-from ..preprocessing._image_shape import check_width, flatten_images, resolve_image_shape
-from ._samples import scale
+from .._utils._arrays import as_numbers, check_labels
+from .._utils._images import check_width, flatten_images, resolve_image_shape
+from .._utils._sklearn import _check_sample_weight
+from ..training._data import scale
 
 #: The most pixels of an image, 1024 × 1024: where there are more, X is likely something else, and
 #: the layers would take all memory.
@@ -22,7 +23,7 @@ MAX_PIXELS = 2**20
 def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray, np.ndarray]:
     """Check X and y, and set `image_shape_`, or if not `reset` check that X has it.
 
-    Where the classifier is then trained further, `remember_values` is to be called.
+    Where the classifier is then trained further, `update_value_range` is to be called.
     """
     X, given_shape = flatten_images(X)
     y = check_labels(y, "y")
@@ -41,7 +42,7 @@ def check_training_images(classifier, X, y, *, reset: bool) -> tuple[np.ndarray,
     return X, y
 
 
-def remember_values(classifier, X: np.ndarray) -> None:
+def update_value_range(classifier, X: np.ndarray) -> None:
     """Widen the range of values that the classifier was trained on, once all else is checked."""
     low, high = _value_range(X)
     fitted_low, fitted_high = classifier._value_range

@@ -1,5 +1,5 @@
-from ._deformer import RandomDeformer
+from ._deformation import RandomDeformation
 from ._normalizer import ImageNormalizer
-from ._prepare import prepare_image
+from ._prepare_image import prepare_image
 
-__all__ = ["ImageNormalizer", "RandomDeformer", "prepare_image"]
+__all__ = ["ImageNormalizer", "RandomDeformation", "prepare_image"]

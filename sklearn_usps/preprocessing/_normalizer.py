@@ -6,15 +6,19 @@ from typing import ClassVar
 
 import numpy as np
 from scipy.ndimage import correlate1d
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.preprocessing._data import _is_constant_feature
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils import check_array, gen_batches
-from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.extmath import _incremental_mean_and_var
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import _check_n_features, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ._image_shape import check_width, flatten_images, resolve_image_shape
+from .._utils._images import check_width, flatten_images, resolve_image_shape
+from .._utils._sklearn import (
+    StrOptions,
+    _check_n_features,
+    _fit_context,
+    _incremental_mean_and_var,
+    _is_constant_feature,
+)
 
 # 8-bit images stay as they are until they are used; what is none of these becomes the first.
 _DTYPES = (np.float64, np.float32, np.uint8)
@@ -100,7 +104,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     --------
     sklearn.preprocessing.StandardScaler : Each feature to unit variance, however rarely it changes.
     sklearn.preprocessing.Normalizer : Each sample to unit norm, without centering.
-    RandomDeformer : Deform images at random while training.
+    RandomDeformation : Deform images at random while training.
 
     Notes
     -----

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from sklearn_usps.datasets._fetch import RemoteFile
 from sklearn_usps.datasets._mirrors import HttpMirror
-from sklearn_usps.datasets._remote import RemoteFile
 
 #: The content of the file that the server offers; a prime number of bytes.
 CONTENT = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256))[:8191] * 13

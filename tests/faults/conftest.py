@@ -56,7 +56,7 @@ def fetch_code(server):
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     return f"""
 from sklearn_usps.datasets._mirrors import HttpMirror
-from sklearn_usps.datasets._remote import RemoteFile, fetch_file
+from sklearn_usps.datasets._fetch import RemoteFile, fetch_file
 import filelock, requests, tqdm
 remote = RemoteFile("data.bin", {sha256!r}, {len(CONTENT)}, (HttpMirror({url!r}),))
 fetch = lambda: fetch_file(remote, path)

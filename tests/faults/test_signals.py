@@ -15,10 +15,10 @@ import json, signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
 import numpy as np
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from sklearn_usps import ConvNetClassifier, StackedGridSearchCV
+from sklearn_usps import ConvNetClassifier, BatchedGridSearchCV
 rng = np.random.default_rng(0)
 X, y = rng.random((400, 64), dtype=np.float32), np.arange(400) % 2
-params = dict(network="torch7", random_state=0, device="cpu")
+params = dict(network="luacnn", random_state=0, device="cpu")
 endless = ConvNetClassifier(max_epochs=10**6, **params)
 """
 
@@ -59,9 +59,9 @@ except KeyboardInterrupt:
 
 #: The workers of processes are joblib's to end, which on a busy machine takes its time.
 SEARCHES = [
-    ("StackedGridSearchCV", 1),
+    ("BatchedGridSearchCV", 1),
     ("GridSearchCV", 1),
-    ("StackedGridSearchCV", 2),
+    ("BatchedGridSearchCV", 2),
     ("GridSearchCV", 2),
 ]
 

@@ -78,14 +78,14 @@ def png(width, height, depth, colour, n_channels):
     )
 
 
-@pytest.mark.parametrize("claim", ["image_shape", "n_planes", "planes"])
+@pytest.mark.parametrize("claim", ["image_shape", "n_channels", "planes"])
 def test_a_model_that_claims_a_huge_network_takes_no_memory(tmp_path, claim):
     X, y = np.random.default_rng(0).random((8, 256)), [0, 1] * 4
-    params = {"n_planes": [16], "strides": [30_000]} if claim == "planes" else {}
-    model = ConvNetClassifier(max_epochs=1, deformer=None, network_params=params).fit(X, y)
+    params = {"n_channels": [16], "strides": [30_000]} if claim == "planes" else {}
+    model = ConvNetClassifier(max_epochs=1, augmentation=None, network_params=params).fit(X, y)
     expected = "ValueError .*the weights are not those of the network"
-    if claim == "n_planes":
-        model._network = ("convnet", {"n_planes": [4000] * 9})
+    if claim == "n_channels":
+        model._network = ("convnet", {"n_channels": [4000] * 9})
     else:
         side = 4096 if claim == "image_shape" else 30_000
         model.image_shape_, model.n_features_in_ = (side, side), side * side

@@ -17,8 +17,8 @@ from values import (
 from sklearn_usps import (
     ConvNetClassifier,
     ImageNormalizer,
-    JointConvNetClassifier,
-    RandomDeformer,
+    MultiTaskConvNetClassifier,
+    RandomDeformation,
 )
 
 Y = np.arange(N_SAMPLES) % 2
@@ -29,12 +29,12 @@ junk_images = junk((N_SAMPLES, N_PIXELS), (N_SAMPLES, SIDE, SIDE))
 
 
 def classifier(**params):
-    return ConvNetClassifier(network="torch7", max_epochs=1, random_state=0, device="cpu", **params)
+    return ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0, device="cpu", **params)
 
 
 def joint():
-    return JointConvNetClassifier(
-        network="torch7", max_epochs=1, random_state=0, device="cpu", deformer=None
+    return MultiTaskConvNetClassifier(
+        network="luacnn", max_epochs=1, random_state=0, device="cpu", augmentation=None
     )
 
 
@@ -122,9 +122,9 @@ def check_finite(result):
         assert np.isfinite(np.asarray(result)).all()
 
 
-@given(X=extreme_images(), deformer=st.sampled_from(["default", None]))
-def test_extreme_values_train_or_are_refused(X, deformer):
-    model = outcome(classifier(deformer=deformer).fit, X, Y)
+@given(X=extreme_images(), augmentation=st.sampled_from(["default", None]))
+def test_extreme_values_train_or_are_refused(X, augmentation):
+    model = outcome(classifier(augmentation=augmentation).fit, X, Y)
     if not isinstance(model, Refused):
         check_finite(weights(model))
         check_finite(outcome(model.predict_proba, X))
@@ -156,8 +156,8 @@ def test_extreme_values_are_normalized_or_refused(X, other, method):
 limits = st.one_of(st.floats(0, 1e6), st.floats(min_value=0), st.just(1e-300), st.just(np.inf))
 
 
-@example(params={**RandomDeformer().get_params(), "elastic_sigma": 6e307}, shape=(1, 1))
-@example(params={**RandomDeformer().get_params(), "elastic_sigma": 1e-300}, shape=(3, 2))
+@example(params={**RandomDeformation().get_params(), "elastic_sigma": 6e307}, shape=(1, 1))
+@example(params={**RandomDeformation().get_params(), "elastic_sigma": 1e-300}, shape=(3, 2))
 @given(
     params=st.fixed_dictionaries(
         {
@@ -173,7 +173,7 @@ limits = st.one_of(st.floats(0, 1e6), st.floats(min_value=0), st.just(1e-300), s
 )
 def test_any_deformer_deforms_within_the_values_there_are(params, shape):
     images = np.random.default_rng(0).random((N_SAMPLES, *shape))
-    model = outcome(classifier(deformer=RandomDeformer(**params)).fit, images, Y)
+    model = outcome(classifier(augmentation=RandomDeformation(**params)).fit, images, Y)
     assert isinstance(model, Refused) == (max(params.values()) > 1e9 or not params["elastic_sigma"])
     if not isinstance(model, Refused):
         check_finite(weights(model))
@@ -200,7 +200,7 @@ def test_no_image_is_too_strange_to_train_on(X):
 
 @given(X=junk_images, column=st.sampled_from([0, -1, 7, "p", None, 2.5]))
 def test_no_table_is_too_strange_for_a_task_column(X, column):
-    model = JointConvNetClassifier(network="torch7", max_epochs=1, task_column=column)
+    model = MultiTaskConvNetClassifier(network="luacnn", max_epochs=1, task_column=column)
     outcome(model.fit, X, Y)
 
 

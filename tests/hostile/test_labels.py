@@ -8,23 +8,23 @@ from hypothesis import strategies as st
 from outcomes import Refused, assert_same, outcome
 from values import LAYOUTS, N_PIXELS, HasArray, extreme_numbers, junk
 
-from sklearn_usps import ConvNetClassifier, JointConvNetClassifier
+from sklearn_usps import ConvNetClassifier, MultiTaskConvNetClassifier
 
 N_SAMPLES = 8
 X = np.random.default_rng(0).integers(0, 17, (N_SAMPLES, N_PIXELS)) / 8
 Y = np.arange(N_SAMPLES) % 2
 #: Two tasks with both labels each.
 TASK = np.arange(N_SAMPLES) // 2 % 2
-PARAMS = {"network": "torch7", "max_epochs": 1, "random_state": 0, "device": "cpu"}
+PARAMS = {"network": "luacnn", "max_epochs": 1, "random_state": 0, "device": "cpu"}
 junk_labels = junk((N_SAMPLES,), (N_SAMPLES, 1))
 
 
 def classifier():
-    return ConvNetClassifier(**PARAMS, deformer=None)
+    return ConvNetClassifier(**PARAMS, augmentation=None)
 
 
 def joint():
-    return JointConvNetClassifier(**PARAMS, deformer=None)
+    return MultiTaskConvNetClassifier(**PARAMS, augmentation=None)
 
 
 @pytest.fixture(scope="module")

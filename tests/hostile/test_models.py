@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from outcomes import Refused, outcome
 
-from sklearn_usps import ConvNetClassifier, JointConvNetClassifier, load_model, save_model
+from sklearn_usps import ConvNetClassifier, MultiTaskConvNetClassifier, load_model, save_model
 
 JSON = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
@@ -30,13 +30,13 @@ CHANGES = st.one_of(
 )
 
 
-@pytest.fixture(scope="module", params=[ConvNetClassifier, JointConvNetClassifier])
+@pytest.fixture(scope="module", params=[ConvNetClassifier, MultiTaskConvNetClassifier])
 def members(request, tmp_path_factory):
     """The members of the archive of a fitted model."""
     path = tmp_path_factory.mktemp("models") / "model.skops"
     X, y = np.random.default_rng(0).random((8, 36)), [0, 1] * 4
     options = {"lr": 0.01, "max_epochs": 1, "lr_scaling": "fan-in", "random_state": 0}
-    save_model(request.param(network="torch7", **options).fit(X, y), path)
+    save_model(request.param(network="luacnn", **options).fit(X, y), path)
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -68,7 +68,7 @@ def test_a_changed_description_is_a_model_or_refused(members, tmp_path_factory, 
         for name, content in {**members, "schema.json": json.dumps(description)}.items():
             archive.writestr(name, content)
     model = outcome(load_model, path)
-    assert isinstance(model, (Refused, ConvNetClassifier, JointConvNetClassifier))
+    assert isinstance(model, (Refused, ConvNetClassifier, MultiTaskConvNetClassifier))
 
 
 @given(content=st.binary(max_size=200))

@@ -8,7 +8,7 @@ from matplotlib import pyplot as plt
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_usps import ConvNetClassifier, DeformationDisplay, ImageNormalizer, RandomDeformer
+from sklearn_usps import ConvNetClassifier, DeformationDisplay, ImageNormalizer, RandomDeformation
 
 matplotlib.use("Agg")
 
@@ -20,7 +20,7 @@ def images():
 
 
 def brighten(images, generator):
-    """A deformer that adds a number of its own to each image."""
+    """A augmentation that adds a number of its own to each image."""
     return images + torch.rand(len(images), 1, 1, 1, generator=generator)
 
 
@@ -44,7 +44,7 @@ def test_draws_each_image_and_what_becomes_of_it(images):
 
 def test_random_state_determines_the_deformations(images):
     first, again, other = (
-        DeformationDisplay.from_estimator(RandomDeformer(), images, random_state=seed).deformed
+        DeformationDisplay.from_estimator(RandomDeformation(), images, random_state=seed).deformed
         for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
@@ -53,20 +53,20 @@ def test_random_state_determines_the_deformations(images):
 
 def test_deformer_of_a_classifier(images):
     params = {"max_images": 2, "random_state": 0}
-    alone = DeformationDisplay.from_estimator(RandomDeformer(), images, **params)
+    alone = DeformationDisplay.from_estimator(RandomDeformation(), images, **params)
     for model in (ConvNetClassifier(), make_pipeline(ImageNormalizer(), ConvNetClassifier())):
         display = DeformationDisplay.from_estimator(model, images, **params)
         np.testing.assert_array_equal(display.deformed, alone.deformed)
-    own = ConvNetClassifier(deformer=brighten)
+    own = ConvNetClassifier(augmentation=brighten)
     assert DeformationDisplay.from_estimator(own, images, **params).deformed.max() > 1
-    with pytest.raises(ValueError, match="ConvNetClassifier has deformer=None"):
-        DeformationDisplay.from_estimator(ConvNetClassifier(deformer=None), images)
-    with pytest.raises(ValueError, match="estimator must be a deformer or a classifier with"):
+    with pytest.raises(ValueError, match="ConvNetClassifier has augmentation=None"):
+        DeformationDisplay.from_estimator(ConvNetClassifier(augmentation=None), images)
+    with pytest.raises(ValueError, match="estimator must be a augmentation or a classifier with"):
         DeformationDisplay.from_estimator(ImageNormalizer(), images)
 
 
 def test_image_shape_of_a_fitted_classifier(images):
-    classifier = ConvNetClassifier(network="torch7", image_shape=(4, 16), max_epochs=1)
+    classifier = ConvNetClassifier(network="luacnn", image_shape=(4, 16), max_epochs=1)
     classifier.fit(images, np.arange(7) % 2)
     assert DeformationDisplay.from_estimator(classifier, images).images.shape == (5, 4, 16)
 
@@ -95,7 +95,7 @@ def test_images_where_a_step_changes_their_size(images):
         return np.kron(X.reshape(-1, 8, 8), np.ones((2, 2))).reshape(-1, 256)
 
     model = make_pipeline(
-        FunctionTransformer(upsample), ConvNetClassifier(network="torch7", max_epochs=1)
+        FunctionTransformer(upsample), ConvNetClassifier(network="luacnn", max_epochs=1)
     ).fit(images, np.arange(7) % 2)
     for given in (images, images.reshape(-1, 8, 8)):
         display = DeformationDisplay.from_estimator(model, given)

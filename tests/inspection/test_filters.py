@@ -10,12 +10,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from torch import nn
 
-from sklearn_usps import ConvNetClassifier, FilterDisplay, ImageNormalizer, JointConvNetClassifier
+from sklearn_usps import (
+    ConvNetClassifier,
+    FilterDisplay,
+    ImageNormalizer,
+    MultiTaskConvNetClassifier,
+)
 
 matplotlib.use("Agg")
 FIRST = {
     "convnet": "convolutions.1",
-    "torch7": "convolution",
+    "luacnn": "convolution",
     "lecun1989": "h1.1",
     "lenet5": "layers.1",
 }
@@ -28,7 +33,7 @@ def data():
 
 
 def fit(data, **params):
-    params = {"network": "torch7", "image_shape": (12, 10), "max_epochs": 1, "lr": 0.01, **params}
+    params = {"network": "luacnn", "image_shape": (12, 10), "max_epochs": 1, "lr": 0.01, **params}
     return ConvNetClassifier(random_state=0, **params).fit(*data)
 
 
@@ -93,8 +98,8 @@ def test_image_goes_through_the_steps_before(data):
 
 def test_shared_filters_are_drawn_once(data):
     X, y = data
-    joint = JointConvNetClassifier(
-        network="torch7", image_shape=(12, 10), max_epochs=1, random_state=0
+    joint = MultiTaskConvNetClassifier(
+        network="luacnn", image_shape=(12, 10), max_epochs=1, random_state=0
     ).fit(X, y, task=np.repeat(["digits", "letters"], 20))
     display = FilterDisplay.from_estimator(joint)
     assert display.ax_.get_title() == "6 filters 5 × 5, shared by digits and letters"
@@ -147,7 +152,7 @@ def test_shapes_of_the_image_where_a_step_changes_it():
     X, y = rng.random((20, 36)), np.arange(20) % 2
     model = make_pipeline(
         FunctionTransformer(upsample),
-        ConvNetClassifier(network="torch7", max_epochs=1, random_state=0),
+        ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0),
     ).fit(X, y)
     expected = FilterDisplay.from_estimator(model[-1], upsample(X[:1])).maps
     for shape in [(36,), (1, 36), (6, 6), (1, 6, 6)]:

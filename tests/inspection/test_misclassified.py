@@ -16,8 +16,8 @@ from sklearn.svm import SVC
 from sklearn_usps import (
     ConvNetClassifier,
     ImageNormalizer,
-    JointConvNetClassifier,
     MisclassifiedDisplay,
+    MultiTaskConvNetClassifier,
 )
 
 matplotlib.use("Agg")
@@ -194,7 +194,7 @@ def test_image_shape_of_the_estimator_is_the_default():
 def test_image_shape_is_found_in_the_last_step_of_a_pipeline():
     rng = np.random.default_rng(0)
     X, y = rng.random((20, 36)), np.arange(20) % 2
-    classifier = ConvNetClassifier(network="torch7", image_shape=(4, 9), max_epochs=1)
+    classifier = ConvNetClassifier(network="luacnn", image_shape=(4, 9), max_epochs=1)
     model = make_pipeline(ImageNormalizer(), classifier).fit(X, y)
     display = MisclassifiedDisplay.from_estimator(model, X, 1 - model.predict(X))
     np.testing.assert_array_equal(display.images.reshape(20, 36)[:, 9], X[display.indices, 9])
@@ -292,7 +292,7 @@ def upsample(X):
 
 def test_images_are_those_given_where_a_step_changes_their_size(digits):
     X, y, *_ = digits
-    classifier = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0)
+    classifier = ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0)
     model = make_pipeline(FunctionTransformer(upsample), classifier).fit(X / 16, y)
     wrong = np.flatnonzero(model.predict(X / 16) != y)
     for given in (X / 16, X.reshape(-1, 8, 8) / 16):
@@ -311,19 +311,19 @@ def two_tasks():
     return rng.random((60, 64)), 2 * task + rng.integers(2, size=60), task
 
 
-JOINT = {"network": "torch7", "max_epochs": 1, "random_state": 0}
+JOINT = {"network": "luacnn", "max_epochs": 1, "random_state": 0}
 
 
 def test_joint_classifier_of_several_tasks(two_tasks):
     X, y, task = two_tasks
-    classifier = JointConvNetClassifier(**JOINT).fit(X, y, task=task)
-    model = make_pipeline(ImageNormalizer(), JointConvNetClassifier(**JOINT))
-    model.fit(X, y, jointconvnetclassifier__task=task)
+    classifier = MultiTaskConvNetClassifier(**JOINT).fit(X, y, task=task)
+    model = make_pipeline(ImageNormalizer(), MultiTaskConvNetClassifier(**JOINT))
+    model.fit(X, y, multitaskconvnetclassifier__task=task)
     for joint in (classifier, model):
-        with pytest.raises(ValueError, match=r"Give one of `classifiers_` .* from_predictions"):
+        with pytest.raises(ValueError, match=r"Give one of `estimators_` .* from_predictions"):
             MisclassifiedDisplay.from_estimator(joint, X, y)
     of_one = MisclassifiedDisplay.from_estimator(
-        classifier.classifiers_[1], X[task == 1], y[task == 1]
+        classifier.estimators_[1], X[task == 1], y[task == 1]
     )
     of_all = MisclassifiedDisplay.from_predictions(
         X,
@@ -335,7 +335,7 @@ def test_joint_classifier_of_several_tasks(two_tasks):
     assert set(np.flatnonzero(task == 1)[of_one.indices]) == {
         i for i in of_all.indices if task[i] == 1
     }
-    single = JointConvNetClassifier(**JOINT).fit(X, y)
+    single = MultiTaskConvNetClassifier(**JOINT).fit(X, y)
     assert MisclassifiedDisplay.from_estimator(single, X, y).images.shape[1:] == (8, 8)
 
 
@@ -343,7 +343,7 @@ def test_joint_classifier_of_several_tasks(two_tasks):
 def test_column_of_the_task_is_not_drawn(two_tasks, column):
     X, y, task = two_tasks
     X_and_task = np.column_stack([task, X] if column == 0 else [X, task])
-    classifier = JointConvNetClassifier(task_column=column, **JOINT).fit(X_and_task, y)
+    classifier = MultiTaskConvNetClassifier(task_column=column, **JOINT).fit(X_and_task, y)
     for given in (X_and_task, X_and_task.tolist()):
         display = MisclassifiedDisplay.from_estimator(classifier, given, y)
         wrong = np.flatnonzero(classifier.predict(X_and_task) != y)
@@ -365,7 +365,7 @@ def test_column_of_the_task_by_name(two_tasks):
             remainder="passthrough",
             verbose_feature_names_out=False,
         ).set_output(transform="pandas"),
-        JointConvNetClassifier(task_column="task", **JOINT),
+        MultiTaskConvNetClassifier(task_column="task", **JOINT),
     ).fit(frame, y)
     display = MisclassifiedDisplay.from_estimator(model, frame, y)
     assert len(display.indices)

@@ -13,13 +13,13 @@ from torch import nn
 from sklearn_usps import (
     ConvNetClassifier,
     ImageNormalizer,
-    JointConvNetClassifier,
+    MultiTaskConvNetClassifier,
     TrainingCurveDisplay,
 )
 
 matplotlib.use("Agg")
 KEYS = ("train_error", "valid_error", "train_loss", "valid_loss")
-SMALL = {"network": "torch7", "lr": 0.01, "random_state": 0}
+SMALL = {"network": "luacnn", "lr": 0.01, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -152,17 +152,17 @@ def test_many_models_are_told_apart_in_colour_and_in_grey():
 
 
 def test_name_of_one_classifier_is_shown(data, stopped):
-    display = TrainingCurveDisplay.from_estimator(stopped, name="torch7, $5$")
+    display = TrainingCurveDisplay.from_estimator(stopped, name="luacnn, $5$")
     title = display.ax_.get_legend().get_title()
-    assert title.get_text() == "torch7, $5$"
+    assert title.get_text() == "luacnn, $5$"
     assert not title.get_parse_math()
-    assert set(display.frame()["name"]) == {"torch7, $5$"}
+    assert set(display.frame()["name"]) == {"luacnn, $5$"}
 
 
 def test_names_that_collide_are_refused(data, stopped):
     X, y = data
     task = np.repeat(["a", "b"], 40)
-    joint = JointConvNetClassifier(max_epochs=1, **SMALL).fit(X, y, task=task)
+    joint = MultiTaskConvNetClassifier(max_epochs=1, **SMALL).fit(X, y, task=task)
     with pytest.raises(ValueError, match="Two curves have the name 'm, a': change the names"):
         TrainingCurveDisplay.from_estimators({"m": joint, "m, a": stopped})
     display = TrainingCurveDisplay.from_estimators({"m": joint, "m, c": stopped})
@@ -240,7 +240,7 @@ def test_several_models_in_one_axes(data, stopped):
 def test_a_joint_classifier_has_curves_of_each_task(data):
     X, y = data
     task = np.repeat(["a", "b"], 40)
-    joint = JointConvNetClassifier(max_epochs=3, **SMALL).fit(X, y, task=task)
+    joint = MultiTaskConvNetClassifier(max_epochs=3, **SMALL).fit(X, y, task=task)
     display = TrainingCurveDisplay.from_estimator(joint)
     assert [line.get_label() for line in display.lines_] == ["a, training", "b, training"]
     assert legend_texts(display) == ["a", "b", "training"]
@@ -249,7 +249,7 @@ def test_a_joint_classifier_has_curves_of_each_task(data):
 
 
 def test_one_epoch_is_a_dot(data):
-    once = ConvNetClassifier(network="torch7", max_epochs=1, random_state=0).fit(*data)
+    once = ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0).fit(*data)
     (line,) = TrainingCurveDisplay.from_estimator(once).lines_
     assert (line.get_marker(), line.get_markerfacecolor()) == ("o", "none")
     assert line.get_ydata() == [100 * once.history_[0]["train_error"]]

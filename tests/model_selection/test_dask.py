@@ -10,7 +10,7 @@ import pytest
 from joblib import parallel_config
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_usps import ConvNetClassifier, StackedGridSearchCV
+from sklearn_usps import BatchedGridSearchCV, ConvNetClassifier
 
 distributed = pytest.importorskip("distributed")
 psutil = pytest.importorskip("psutil")  # distributed needs it
@@ -35,10 +35,10 @@ def digits(roweis):
     return roweis.data[rows], roweis.target[rows]
 
 
-@pytest.fixture(params=[GridSearchCV, StackedGridSearchCV])
+@pytest.fixture(params=[GridSearchCV, BatchedGridSearchCV])
 def search(request):
     classifier = ConvNetClassifier(
-        network="torch7", max_epochs=3, batch_size=32, deformer=None, random_state=0
+        network="luacnn", max_epochs=3, batch_size=32, augmentation=None, random_state=0
     )
     return request.param(classifier, GRID, cv=3, n_jobs=2)
 
@@ -65,12 +65,12 @@ def test_scattered_data_are_sent_once_a_worker(search, roweis, client):
     assert 2 * n_bytes <= sent() - before < 4 * n_bytes
 
 
-@pytest.mark.parametrize("max_stack", [1, 32])
-def test_a_worker_is_killed_and_the_search_goes_on(max_stack, digits, client):
+@pytest.mark.parametrize("max_models", [1, 32])
+def test_a_worker_is_killed_and_the_search_goes_on(max_models, digits, client):
     classifier = ConvNetClassifier(
-        network="torch7", max_epochs=60, batch_size=32, deformer=None, random_state=0
+        network="luacnn", max_epochs=60, batch_size=32, augmentation=None, random_state=0
     )
-    search = StackedGridSearchCV(classifier, GRID, cv=3, refit=False, max_stack=max_stack)
+    search = BatchedGridSearchCV(classifier, GRID, cv=3, refit=False, max_models=max_models)
     here = search.fit(*digits)
     expected = here.cv_results_["mean_test_score"]
     process, *_ = client.run(os.getpid).values()

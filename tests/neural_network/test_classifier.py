@@ -16,10 +16,10 @@ from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformer
-from sklearn_usps.neural_network._networks import NETWORKS
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformation
+from sklearn_usps.networks._registry import NETWORKS
 
-FAST = {"max_epochs": 2, "batch_size": 32, "deformer": None, "random_state": 0}
+FAST = {"max_epochs": 2, "batch_size": 32, "augmentation": None, "random_state": 0}
 
 
 class Linear(nn.Module):
@@ -66,13 +66,17 @@ def assert_same_bits(first, second):
 def test_learns_what_generalizes(network, bars):
     X, y = bars
     X = 2 * X - 1
-    classifier = ConvNetClassifier(network=network, batch_size=16, deformer=None, random_state=0)
+    classifier = ConvNetClassifier(
+        network=network, batch_size=16, augmentation=None, random_state=0
+    )
     assert classifier.fit(X[:90], y[:90]).score(X[90:], y[90:]) > 0.85
 
 
 @pytest.mark.parametrize("network", [Linear, SquaredError])
 def test_learns_with_a_network_of_the_user(network, bars):
-    classifier = ConvNetClassifier(network=network, batch_size=16, deformer=None, random_state=0)
+    classifier = ConvNetClassifier(
+        network=network, batch_size=16, augmentation=None, random_state=0
+    )
     assert classifier.fit(*bars).score(*bars) > 0.9
 
 
@@ -128,7 +132,7 @@ def test_a_network_may_bring_its_loss_and_probabilities(bars):
     assert classifier.history_[-1]["valid_loss"] == pytest.approx(squares.sum(1).mean(), rel=1e-5)
 
 
-def test_average_shifts_takes_the_mean_over_five_places(bars):
+def test_test_time_augmentation_takes_the_mean_over_five_places(bars):
     X, y = bars
     classifier = ConvNetClassifier(**FAST).fit(X, y)
     padded = np.pad(X.reshape(-1, 16, 16), ((0, 0), (1, 1), (1, 1)), mode="edge")
@@ -138,7 +142,7 @@ def test_average_shifts_takes_the_mean_over_five_places(bars):
     ]
     expected = np.mean([classifier.predict_proba(images) for images in moved], axis=0)
     assert abs(expected - classifier.predict_proba(X)).max() > 1e-3
-    classifier.set_params(average_shifts=True)
+    classifier.set_params(test_time_augmentation=True)
     np.testing.assert_allclose(classifier.predict_proba(X), expected, rtol=1e-5)
     np.testing.assert_array_equal(
         classifier.predict(X), classifier.classes_[expected.argmax(axis=1)]
@@ -156,7 +160,7 @@ def test_label_smoothing_is_in_the_loss(bars):
 def test_network_params_reach_the_network(bars):
     classifier = ConvNetClassifier(network=Linear, network_params={"bias": False}, **FAST)
     assert classifier.fit(*bars).n_parameters_ == 3 * 256
-    classifier = ConvNetClassifier(network_params={"n_planes": (4, 4, 4)}, **FAST)
+    classifier = ConvNetClassifier(network_params={"n_channels": (4, 4, 4)}, **FAST)
     assert classifier.fit(*bars).n_parameters_ == 36 + 8 + 144 + 8 + 144 + 8 + 256 * 3 + 3
 
 
@@ -272,7 +276,7 @@ def test_a_large_memory_map_is_never_copied_whole(method, tmp_path):
     X[:, :128] = np.arange(100_000)[:, None] % 2  # two kinds of images
     y = np.arange(100_000) % 2
     classifier = ConvNetClassifier(
-        network="torch7", batch_size=512, max_epochs=1, deformer=None, random_state=0
+        network="luacnn", batch_size=512, max_epochs=1, augmentation=None, random_state=0
     )
     options = {} if method == "fit" else {"classes": [0, 1]}
     tracemalloc.start()
@@ -359,7 +363,7 @@ def test_a_single_last_sample_joins_the_batch_before_it(bars):
         {"batch_size": 0},
         {"max_epochs": 0},
         {"label_smoothing": 1},
-        {"deformer": "none"},
+        {"augmentation": "none"},
         {"validation_fraction": 1.0},
         {"n_iter_no_change": 0},
         {"callbacks": 3},
@@ -387,9 +391,9 @@ def test_a_loss_that_explodes_names_lr(bars):
 
 def test_deformers(bars):
     X, y = bars
-    FAST_ = {**FAST, "deformer": "default"}
+    FAST_ = {**FAST, "augmentation": "default"}
     default = ConvNetClassifier(**FAST_).fit(X, y)
-    same = ConvNetClassifier(**{**FAST, "deformer": RandomDeformer()}).fit(X, y)
+    same = ConvNetClassifier(**{**FAST, "augmentation": RandomDeformation()}).fit(X, y)
     assert_same_bits(default, same)
     seen = []
 
@@ -397,7 +401,7 @@ def test_deformers(bars):
         seen.append((images.shape, images.dtype, type(generator)))
         return images.flip(-1)
 
-    mirrored = ConvNetClassifier(**{**FAST, "deformer": mirror}).fit(X, y)
+    mirrored = ConvNetClassifier(**{**FAST, "augmentation": mirror}).fit(X, y)
     assert seen == [((120, 1, 16, 16), torch.float32, torch.Generator)] * 2
     flipped = X.reshape(-1, 16, 16)[:, :, ::-1].reshape(-1, 256)
     assert_same_bits(mirrored, ConvNetClassifier(**FAST).fit(flipped, y))
@@ -405,12 +409,13 @@ def test_deformers(bars):
 
 
 def test_grid_search_reaches_the_deformer(bars):
-    model = ConvNetClassifier(deformer=RandomDeformer(), batch_size=16, random_state=0)
-    grid = {"deformer__rotation": [0.0, 20.0], "network": ["torch7", "convnet"]}
+    model = ConvNetClassifier(augmentation=RandomDeformation(), batch_size=16, random_state=0)
+    grid = {"augmentation__rotation": [0.0, 20.0], "network": ["luacnn", "convnet"]}
     search = GridSearchCV(model, grid, cv=2).fit(*bars)
     assert search.best_score_ > 0.8
     assert (
-        clone(search.best_estimator_).deformer.rotation == search.best_params_["deformer__rotation"]
+        clone(search.best_estimator_).augmentation.rotation
+        == search.best_params_["augmentation__rotation"]
     )
 
 
@@ -436,7 +441,7 @@ def test_a_copy_keeps_its_network_when_parameters_change(bars):
     X, y = bars
     model = ConvNetClassifier(**FAST).fit(X, y)
     expected = model.predict_proba(X)
-    copied = pickle.loads(pickle.dumps(model.set_params(network="torch7")))
+    copied = pickle.loads(pickle.dumps(model.set_params(network="luacnn")))
     np.testing.assert_array_equal(copied.predict_proba(X), expected)
 
 

@@ -3,7 +3,7 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sklearn_usps import ConvNetClassifier, JointConvNetClassifier
+from sklearn_usps import ConvNetClassifier, MultiTaskConvNetClassifier
 
 # Two features are an image of one row, which is told each time.
 pytestmark = pytest.mark.filterwarnings("ignore:X has .* features, which is no square:UserWarning")
@@ -18,9 +18,9 @@ EXPECTED_FAILURES = {
 @parametrize_with_checks(
     [
         ConvNetClassifier(),
-        ConvNetClassifier(network="lenet5", lr=0.01, deformer=None),
-        ConvNetClassifier(network="torch7", lr=0.05),
-        JointConvNetClassifier(),
+        ConvNetClassifier(network="lenet5", lr=0.01, augmentation=None),
+        ConvNetClassifier(network="luacnn", lr=0.05),
+        MultiTaskConvNetClassifier(),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )

@@ -42,7 +42,7 @@ def digits(roweis):
 @pytest.fixture
 def model():
     classifier = ConvNetClassifier(
-        network="torch7", max_epochs=5, lr=0.02, batch_size=32, deformer=None, random_state=0
+        network="luacnn", max_epochs=5, lr=0.02, batch_size=32, augmentation=None, random_state=0
     )
     return make_pipeline(ImageNormalizer(), classifier)
 
@@ -92,12 +92,12 @@ def test_halving_search_over_the_epochs(model, digits):
 
 
 def test_search_through_the_parameters_of_the_deformer(model, digits):
-    from sklearn_usps import RandomDeformer
+    from sklearn_usps import RandomDeformation
 
-    model.set_params(convnetclassifier__deformer=RandomDeformer())
-    search = GridSearchCV(model, {"convnetclassifier__deformer__rotation": [5, 90]}, cv=3)
+    model.set_params(convnetclassifier__augmentation=RandomDeformation())
+    search = GridSearchCV(model, {"convnetclassifier__augmentation__rotation": [5, 90]}, cv=3)
     search.fit(*digits)
-    assert search.best_estimator_[-1].deformer.rotation == 5
+    assert search.best_estimator_[-1].augmentation.rotation == 5
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_html_shows_the_parameters(model, digits):
     for html in (model._repr_html_(), model.fit(*digits)._repr_html_()):
         assert "ImageNormalizer" in html
         assert "max_epochs" in html
-        assert "torch7" in html
+        assert "luacnn" in html
 
 
 @pytest.mark.skipif(

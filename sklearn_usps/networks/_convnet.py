@@ -1,0 +1,125 @@
+"""The default network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from numbers import Integral
+
+import torch
+from torch import nn
+
+from ._layers import Dropout, convolution, draw_uniform, linear
+
+
+class ConvNet(nn.Module):
+    """The default: batch-normalized convolutions and a linear layer.
+
+    The border of the image is replicated, that of later planes is zero, so that a convolution of
+    stride 1 keeps height and width. Each convolution is followed by batch normalization [1]_ and a
+    rectifier. Weights are drawn as in [2]_.
+
+    Parameters
+    ----------
+    image_shape : tuple of int (height, width)
+        Shape of the images, any.
+
+    n_classes : int
+        Number of classes.
+
+    n_channels : sequence of int, default=(16, 32, 32, 64, 64)
+        Number of planes of each convolution, one or more.
+
+    kernel_sizes : sequence of int, default=None
+        Height and width of the filters of each convolution, odd. None: 3 for all.
+
+    strides : sequence of int, default=None
+        Pixels from one output of each convolution to the next. None: 1, and 2 for every second.
+
+    dropout : float, default=0.3
+        Dropout between the last convolution and the linear layer, in [0, 1).
+
+    generator : torch.Generator, default=None
+        Where initial weights and dropout are drawn from.
+
+    References
+    ----------
+    .. [1] S. Ioffe and C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by
+       Reducing Internal Covariate Shift", ICML 2015.
+    .. [2] K. He, X. Zhang, S. Ren and J. Sun, "Delving Deep into Rectifiers: Surpassing
+       Human-Level Performance on ImageNet Classification", ICCV 2015, section 2.2.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int],
+        n_classes: int,
+        *,
+        n_channels: Sequence[int] = (16, 32, 32, 64, 64),
+        kernel_sizes: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+        dropout: float = 0.3,
+        generator: torch.Generator | None = None,
+    ):
+        super().__init__()
+        _check_numbers("n_channels", n_channels)
+        if kernel_sizes is None:
+            kernel_sizes = [3] * len(n_channels)
+        if strides is None:
+            strides = [1 + i % 2 for i in range(len(n_channels))]
+        _check_convolutions(n_channels, kernel_sizes, strides)
+        layers: list[nn.Module] = [nn.ReplicationPad2d(kernel_sizes[0] // 2)]
+        n_before, height, width = 1, *image_shape
+        for i, (n_after, size, stride) in enumerate(
+            zip(n_channels, kernel_sizes, strides, strict=True)
+        ):
+            padding = 0 if i == 0 else size // 2
+            layers += _normalized_convolution(n_before, n_after, size, stride, padding, generator)
+            n_before, height, width = n_after, -(-height // stride), -(-width // stride)
+        self.convolutions = nn.Sequential(*layers, nn.Flatten())
+        self.dropout = Dropout(dropout, generator)
+        n_features = n_before * height * width
+        self.output = linear(n_features, n_classes)
+        draw_uniform(1 / math.sqrt(n_features), generator, self.output.weight)
+        nn.init.zeros_(self.output.bias)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """The values that the linear layer gets: (n, n_features), not negative."""
+        # The same pixels, in what torch takes for images whose planes lie side by side in memory:
+        # then all later planes do so, which takes about a tenth off the time of a fit.
+        images = images[:, 0, :, :, None].permute(0, 3, 1, 2)
+        return self.convolutions(images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.output(self.dropout(self.features(images)))
+
+
+def _check_numbers(name, values) -> None:
+    """Raise a ValueError where these are not one or more positive integers."""
+    if (
+        not isinstance(values, Sequence)
+        or len(values) == 0
+        or not all(isinstance(value, Integral) and int(value) > 0 for value in values)
+    ):
+        raise ValueError(
+            f"{name} must be a sequence of positive integers, a number for each convolution. Got "
+            f"{values!r} instead."
+        )
+
+
+def _check_convolutions(n_channels, kernel_sizes, strides) -> None:
+    for name, values in [("kernel_sizes", kernel_sizes), ("strides", strides)]:
+        _check_numbers(name, values)
+        if len(values) != len(n_channels):
+            raise ValueError(
+                f"{name} must have a number for each of the {len(n_channels)} convolutions of "
+                f"n_channels. Got {values!r} instead."
+            )
+    if any(size % 2 == 0 for size in kernel_sizes):
+        raise ValueError(f"kernel_sizes must be odd. Got {kernel_sizes!r} instead.")
+
+
+def _normalized_convolution(n_in, n_out, size, stride, padding, generator) -> list[nn.Module]:
+    layer = convolution(n_in, n_out, size, bias=False, stride=stride, padding=padding)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+    return [layer, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]

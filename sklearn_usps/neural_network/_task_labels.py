@@ -1,0 +1,192 @@
+"""Which task each sample belongs to, and which labels each task has."""
+
+from __future__ import annotations
+
+from numbers import Number, Real
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import check_consistent_length, column_or_1d
+
+from .._utils._arrays import as_array
+from .._utils._sklearn import _num_samples, _safe_indexing, is_pandas_na, is_scalar_nan
+from ._validation import check_classes, encode
+
+#: The name of the one task where none is named.
+ONLY_TASK = "all"
+
+
+def take_column(X, column):
+    """Split a column off X: what remains, and the column."""
+    if not hasattr(X, "shape"):
+        X = as_array(X, "X").astype(object)
+    if len(X.shape) != 2:
+        raise ValueError(
+            f"With task_column={column!r} X must have two dimensions. Got the shape {X.shape}."
+        )
+    n_columns = X.shape[1]
+    is_name = isinstance(column, str)
+    names = list(getattr(X, "columns", [])) if is_name else range(-n_columns, n_columns)
+    found = [at % n_columns for at, name in enumerate(names) if name == column]
+    if len(found) != 1:
+        raise ValueError(
+            f"task_column={column!r} must be one column of X, which has {n_columns} columns. Found "
+            f"{len(found) or 'none'}."
+        )
+    at = found[0]
+    # Slices don't copy an array.
+    others = {0: slice(1, None), n_columns - 1: slice(0, n_columns - 1)}
+    rest = others.get(at, [i for i in range(n_columns) if i != at])
+    return _safe_indexing(X, rest, axis=1), _safe_indexing(X, at, axis=1)
+
+
+def check_tasks(given, X, name: str = "task") -> np.ndarray:
+    """The name of the task of each sample, from an array-like, or from one name for all."""
+    is_name = isinstance(given, (str, bytes, Number, np.generic))
+    task = np.repeat(np.asarray([given]), _num_samples(X)) if is_name else as_array(given, name)
+    if isinstance(given, (list, tuple)):  # of which numpy makes strings
+        _check_none_missing(given, name)
+        _check_one_kind(given, name)
+    if hasattr(task, "to_numpy"):  # since scikit-learn makes floats of the integers of pandas
+        task = as_array(task.to_numpy(), name)
+    if np.ndim(task) == 0:
+        raise TypeError(
+            f"`{name}` must be one name or an array-like of names. Got an instance of "
+            f"{type(given).__name__} instead."
+        )
+    if np.ndim(task) > 1 and np.shape(task)[1:] != (1,):
+        raise ValueError(
+            f"`{name}` must have the shape (n_samples,). Got {np.shape(task)} instead."
+        )
+    task = column_or_1d(task)
+    check_consistent_length(X, task)
+    if not len(task):  # nor has X any samples, which is said later
+        return task
+    if task.dtype.kind in "OTf":
+        _check_none_missing(task.tolist(), name)
+    if task.dtype.kind in "OT":
+        _check_one_kind(task, name)
+        names = task.tolist()
+        task = np.array(names, dtype=str) if isinstance(names[0], str) else as_array(names, name)
+    if task.dtype.kind not in "Uiufb" or task.ndim != 1:
+        raise TypeError(f"`{name}` must have names that are strings or numbers. Got {task[0]!r}.")
+    return task.astype(int) if task.dtype.kind == "b" else task
+
+
+def _check_one_kind(names, name: str) -> None:
+    if len({isinstance(value, str) for value in names}) > 1:
+        raise ValueError(f"`{name}` has strings and other values: make all of them strings.")
+
+
+def _check_none_missing(names, name: str) -> None:
+    if any(value is None or is_scalar_nan(value) or is_pandas_na(value) for value in names):
+        raise ValueError(f"`{name}` must name the task of each sample, but some are missing.")
+
+
+def _check_one_type(arrays: list[np.ndarray]) -> None:
+    """Raise a ValueError where the labels of tasks can't be sorted together."""
+    types = {"string" if labels.dtype.kind in "OU" else labels.dtype.kind for labels in arrays}
+    if len(types) > 1 and not types <= set("biuf"):
+        raise ValueError(
+            "`classes` must have labels of one type, for all tasks. Got the dtypes "
+            f"{', '.join(str(labels.dtype) for labels in arrays)}."
+        )
+
+
+def check_two_classes(codes: np.ndarray, task_codes: np.ndarray, tasks: np.ndarray) -> None:
+    """Raise a ValueError for a task whose samples that train are not of two classes."""
+    for code, task in enumerate(tasks.tolist()):
+        n_classes = len(np.unique(codes[task_codes == code]))
+        if n_classes < 2:
+            where = f" in the task {task!r}" if len(tasks) > 1 else ""
+            raise ValueError(
+                "The number of classes has to be greater than one; got "
+                f"{n_classes} class{where}, without samples of weight zero"
+            )
+
+
+class TaskLabels(NamedTuple):
+    """The labels of several tasks, with a code for each: first all of the first task, and so on."""
+
+    #: The names of the tasks, sorted.
+    tasks: np.ndarray
+    #: The labels of each task, sorted.
+    classes: list[np.ndarray]
+
+    @classmethod
+    def of_samples(cls, y: np.ndarray, task: np.ndarray) -> TaskLabels:
+        """The tasks and labels that samples have."""
+        tasks, codes = np.unique(task, return_inverse=True)
+        return cls(tasks, [np.unique(y[codes == code]) for code in range(len(tasks))])
+
+    @classmethod
+    def of_dict(cls, classes: dict) -> TaskLabels:
+        """Those that a user's dict of tasks and labels tells."""
+        names = list(classes)
+        are_names = (
+            all(isinstance(name, str) for name in names),
+            all(isinstance(name, Real) and name == name for name in names),
+        )
+        if not names or not any(are_names):
+            raise TypeError(
+                "The keys of `classes` must be the names of the tasks, all strings or all numbers. "
+                f"Got {names} instead."
+            )
+        arrays = [np.asarray(check_classes(labels)) for labels in classes.values()]
+        if empty := [name for name, labels in zip(names, arrays, strict=True) if not len(labels)]:
+            raise ValueError(f"`classes` has no labels for the tasks {empty}.")
+        _check_one_type(arrays)
+        tasks, order = np.unique(check_tasks(names, names), return_index=True)
+        return cls(tasks, [np.unique(arrays[at]) for at in order])
+
+    def same_as(self, other: TaskLabels) -> bool:
+        """Whether both have the same tasks and labels."""
+        return np.array_equal(self.tasks, other.tasks) and all(
+            map(np.array_equal, self.classes, other.classes)
+        )
+
+    def as_dict(self) -> dict[str, list]:
+        """The labels by task, as lists."""
+        return {
+            task: labels.tolist()
+            for task, labels in zip(self.tasks.tolist(), self.classes, strict=True)
+        }
+
+    def sizes(self) -> list[int]:
+        """The number of labels of each task."""
+        return [len(labels) for labels in self.classes]
+
+    def encode_tasks(self, task: np.ndarray, name: str = "task") -> np.ndarray:
+        """The index of each sample's task."""
+        known = self.tasks.tolist()
+        unknown = [value for value in np.unique(task).tolist() if value not in known]
+        if unknown:
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            raise ValueError(
+                f"`{name}` has {unknown[:5]}{more}, but fit has seen the tasks {known} only."
+            )
+        return np.searchsorted(self.tasks, task)
+
+    def encode(self, y: np.ndarray, task: np.ndarray, name: str = "y", task_name: str = "task"):
+        """The code of each sample's label."""
+        task_codes = self.encode_tasks(task, task_name)
+        codes = np.zeros(len(y), dtype=np.int64)
+        begins = np.cumsum([0, *self.sizes()])
+        for task_code, (begin, labels) in enumerate(zip(begins, self.classes, strict=False)):
+            rows = task_codes == task_code
+            if rows.any():
+                of_task = f"estimators_[{self.tasks[task_code].item()!r}].classes_"
+                known = "classes_" if len(self.tasks) == 1 else of_task
+                codes[rows] = begin + encode(labels, y[rows], name, known)
+        return codes
+
+    def names(self) -> np.ndarray:
+        """The label of each code, with its task where there are several."""
+        if len(self.tasks) == 1:
+            return self.classes[0]
+        by_task = self.as_dict().items()
+        return np.array([f"{task}: {label}" for task, labels in by_task for label in labels])
+
+    def decode_tasks(self, codes: np.ndarray) -> np.ndarray:
+        """The index of the task of each code."""
+        return np.repeat(np.arange(len(self.tasks)), self.sizes())[codes]

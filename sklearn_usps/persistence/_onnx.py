@@ -1,0 +1,244 @@
+"""Models as ONNX graphs, for programs without torch and scikit-learn."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import os
+import warnings
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from .._utils._files import write_atomically
+from ..neural_network._classifier import ConvNetClassifier
+from ..neural_network._multitask import MultiTaskConvNetClassifier
+from ..preprocessing import ImageNormalizer
+from ..preprocessing._normalizer import _window_mean
+from ..training._trainer import _shifts, log_probabilities
+from ._skops import _versions
+
+
+def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
+    """Write a fitted model to a file as one ONNX graph, from raw pixels to labels.
+
+    The graph [1]_ has an input "X" of shape (n, n_features), float32, with any n, and the outputs
+    "label" of shape (n,), int64 or strings as the labels are, and "probabilities" of shape
+    (n, n_classes), float32, in the order of `classes_`. ONNX Runtime and many other programs run
+    it, without torch, scikit-learn or this library. The file is whole, or as it was before.
+
+    This needs the extra "onnx".
+
+    Parameters
+    ----------
+    model : ConvNetClassifier, MultiTaskConvNetClassifier or Pipeline
+        A fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` of any number of
+        :class:`ImageNormalizer` and a classifier.
+
+    path : str or path-like
+        The file to write; by convention its name ends in ".onnx".
+
+    task : str or int, default=None
+        The task of a :class:`MultiTaskConvNetClassifier` whose classifier is written. Not needed
+        where there is one task.
+
+    Raises
+    ------
+    ImportError
+        If `onnx` or `onnxscript` is not installed.
+    NotFittedError
+        If the model is not fitted.
+    TypeError
+        If the model is of another kind.
+    ValueError
+        If a step of the pipeline is of another kind, `task` is missing or unknown, or the labels
+        are neither numbers nor strings.
+    OSError
+        If the file can't be written.
+    torch.onnx.errors.OnnxExporterError
+        If torch can't export a network of your own, such as one whose steps depend on the pixels.
+
+    See Also
+    --------
+    save_model : Save a model to go on with it in Python.
+
+    Notes
+    -----
+    Probabilities are those of `predict_proba` on float32 pixels to rounding, 1e-5.
+
+    References
+    ----------
+    .. [1] Open Neural Network Exchange, https://onnx.ai
+
+    Examples
+    --------
+    >>> from sklearn_usps import ConvNetClassifier, export_onnx, fetch_usps
+    >>> X, y = fetch_usps(return_X_y=True)  # doctest: +SKIP
+    >>> clf = ConvNetClassifier().fit(X, y)  # doctest: +SKIP
+    >>> export_onnx(clf, "digits.onnx")  # doctest: +SKIP
+    >>> import onnxruntime  # doctest: +SKIP
+    >>> session = onnxruntime.InferenceSession("digits.onnx")  # doctest: +SKIP
+    >>> label, probabilities = session.run(None, {"X": X[:5]})  # doctest: +SKIP
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 (torch needs it)
+    except ImportError as error:
+        raise ImportError(
+            'export_onnx requires onnx and onnxscript: pip install "sklearn-usps[onnx]".'
+        ) from error
+    normalizers, classifier = _parts(model, task)
+    graph = _Graph([_Normalization(n, classifier.image_shape_) for n in normalizers], classifier)
+    proto = _export(graph.eval(), classifier.n_features_in_)
+    _add_labels(proto, classifier.classes_)
+    onnx.helper.set_model_props(proto, _versions())
+    onnx.checker.check_model(proto)
+    write_atomically(path, proto.SerializeToString())
+
+
+def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
+    """The normalizers and the classifier of a model."""
+    check_is_fitted(model)
+    steps = [("", model)]
+    if isinstance(model, Pipeline):
+        steps = [(name, step) for name, step in model.steps if step not in (None, "passthrough")]
+    *before, (_, classifier) = steps
+    for name, step in before:
+        if not isinstance(step, ImageNormalizer):
+            raise ValueError(
+                f"The step {name!r} of the pipeline can't be exported: it is {step!r}. Steps "
+                "before the classifier must be ImageNormalizer."
+            )
+    if isinstance(classifier, MultiTaskConvNetClassifier):
+        classifier = _of_task(classifier, task)
+    elif not isinstance(classifier, ConvNetClassifier):
+        raise TypeError(
+            "model must be a ConvNetClassifier, a MultiTaskConvNetClassifier or a pipeline that "
+            f"ends with one. Got {type(classifier).__name__} instead."
+        )
+    elif task is not None:
+        raise ValueError(f"task={task!r} was given, but {type(classifier).__name__} has no tasks.")
+    return [step for _, step in before], classifier
+
+
+def _of_task(joint: MultiTaskConvNetClassifier, task) -> ConvNetClassifier:
+    tasks = list(joint.estimators_)
+    if task is None and len(tasks) == 1:
+        task = tasks[0]
+    if not isinstance(task, Hashable) or task not in tasks:
+        got = "None was given" if task is None else f"Got task={task!r}"
+        raise ValueError(f"task must be one of {tasks}. {got}.")
+    classifier = copy.copy(joint.estimators_[task])
+    # As the joint classifier predicts, whose parameter may have changed since the fit.
+    return classifier.set_params(test_time_augmentation=joint.test_time_augmentation)
+
+
+class _Normalization(nn.Module):
+    """What an `ImageNormalizer` does, on float32 pixels of shape (n, n_features)."""
+
+    def __init__(self, normalizer: ImageNormalizer, image_shape: tuple[int, int]):
+        super().__init__()
+        self.method = normalizer._fitted_method
+        self.shape = (1, math.prod(image_shape))
+        if self.method in ("global", "pixel"):
+            self.mean, self.scale = (
+                torch.tensor(value, dtype=torch.float32)
+                for value in (normalizer.mean_, normalizer.scale_)
+            )
+        elif self.method == "contrast":
+            # The means of windows along both axes, as matrices.
+            self.shape = normalizer.image_shape_
+            height, width = self.shape
+            self.rows = torch.tensor(_window_mean(np.eye(height)[:, :, None])[:, :, 0])
+            self.columns = torch.tensor(_window_mean(np.eye(width)[:, None, :])[:, 0, :])
+
+    def forward(self, pixels):
+        if self.method in ("global", "pixel"):
+            return (pixels - self.mean) / self.scale
+        images = pixels.double().reshape(-1, *self.shape)
+        epsilon = 10 * float(np.finfo(np.float32).eps)
+        negligible = epsilon * images.abs().amax(dim=(1, 2), keepdim=True)
+        if self.method == "image":
+            centred = images - images.mean(dim=(1, 2), keepdim=True)
+            scale = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()
+            typical = scale
+        else:
+            centred = images - self._window_mean(images)
+            scale = self._window_mean(centred.square()).clamp(min=0).sqrt()
+            typical = scale.mean(dim=(1, 2), keepdim=True)
+            scale = torch.maximum(typical, scale)
+        flat = typical <= negligible
+        normalized = centred / torch.where(flat, 1.0, scale)
+        return torch.where(flat, 0.0, normalized).float().reshape(pixels.shape)
+
+    def _window_mean(self, images):
+        return self.rows.T @ images @ self.columns
+
+
+class _Graph(nn.Module):
+    """From raw pixels to the index of the label and probabilities."""
+
+    def __init__(self, normalizations, classifier: ConvNetClassifier):
+        super().__init__()
+        self.normalizations = nn.Sequential(*normalizations)
+        self.network = copy.deepcopy(classifier.net_.module_).cpu()
+        self.image_shape = classifier.image_shape_
+        self.test_time_augmentation = classifier.test_time_augmentation
+
+    def forward(self, pixels):
+        images = self.normalizations(pixels).reshape(-1, 1, *self.image_shape)
+        parts = _shifts(images) if self.test_time_augmentation else [images]
+        log_proba = [log_probabilities(self.network, self.network(part)) for part in parts]
+        probabilities = torch.stack(log_proba).exp().mean(dim=0)
+        return probabilities.argmax(dim=1), probabilities
+
+
+def _export(graph: nn.Module, n_features: int):
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    with warnings.catch_warnings():
+        # What torch says about its own parts, and about torchvision not being there.
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)
+        try:
+            program = torch.onnx.export(
+                graph,
+                (torch.zeros(2, n_features),),
+                input_names=["X"],
+                output_names=["index", "probabilities"],
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                dynamo=True,
+                verbose=False,
+            )
+        finally:
+            logger.setLevel(level)
+    return program.model_proto
+
+
+def _add_labels(proto, classes: np.ndarray) -> None:
+    """Replace the output "index" by "label": torch knows no strings."""
+    from onnx import TensorProto, helper
+
+    kind = classes.dtype.kind
+    if kind in "iub":
+        if classes[-1] > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"Labels must be of int64 to be exported, but the largest is {classes[-1]}."
+            )
+        type_, values = TensorProto.INT64, classes.astype(np.int64).tolist()
+    elif kind == "f":
+        type_, values = TensorProto.DOUBLE, classes.tolist()
+    elif all(isinstance(label, str) for label in classes):
+        type_, values = TensorProto.STRING, [label.encode() for label in classes]
+    else:
+        raise ValueError(f"Labels must be numbers or strings to be exported. Got {classes!r}.")
+    graph = proto.graph
+    graph.initializer.append(helper.make_tensor("classes", type_, [len(classes)], values))
+    graph.node.append(helper.make_node("Gather", ["classes", "index"], ["label"]))
+    graph.output[0].CopyFrom(helper.make_tensor_value_info("label", type_, ["n"]))

@@ -1,0 +1,543 @@
+"""What happens epoch by epoch: history, early stopping, callbacks, output, interruption."""
+
+import os
+import re
+import signal
+import sys
+import time
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import accuracy_score
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EarlyStopping,
+    EpochScoring,
+    GradientNormClipping,
+    LRScheduler,
+    PrintLog,
+    ProgressBar,
+)
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+from sklearn_usps import ConvNetClassifier
+from sklearn_usps.training.optim._learning_rates import SCHEDULES
+
+FAST = {"max_epochs": 3, "batch_size": 32, "augmentation": None, "random_state": 0}
+
+
+class Frozen(nn.Module):
+    """Says class 0 with the same confidence whatever it sees, and learns nothing."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.n_classes = n_classes
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, images):
+        scores = torch.zeros(len(images), self.n_classes)
+        scores[:, 0] = 1
+        return scores + 0 * self.weight
+
+
+class Fading(Frozen):
+    """Is best after 20 batches, which are five epochs of 120 samples in batches of 32."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__(image_shape, n_classes)
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, images):
+        self.batches += self.training
+        return super().forward(images) / (1 + (self.batches - 20).abs())
+
+
+# History
+
+
+def test_history_has_a_row_per_epoch(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    assert [row["epoch"] for row in classifier.history_] == [1, 2, 3]
+    for row in classifier.history_:
+        assert list(row) == ["epoch", "train_loss", "train_error", "lr", "duration"]
+        assert row["duration"] > 0
+    assert classifier.n_iter_ == 3
+    assert not hasattr(classifier, "best_epoch_")
+
+
+def test_errors_are_shares_of_wrong_samples(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(network=Frozen, **FAST)
+    classifier.fit(X, y, X_val=X[:50], y_val=np.repeat([0, 2], [30, 20]))
+    for row in classifier.history_:
+        assert row["train_error"] == pytest.approx(2 / 3)
+        assert row["valid_error"] == pytest.approx(20 / 50)
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_validation_figures_are_those_of_the_set_given(early_stopping, bars):
+    X, y = bars
+    names = np.array(["bar", "cross", "wall"])
+    classifier = ConvNetClassifier(early_stopping=early_stopping, label_smoothing=0, **FAST)
+    classifier.fit(X[:90], names[y[:90]], X_val=X[90:].reshape(-1, 16, 16), y_val=names[y[90:]])
+    row = classifier.history_[classifier.best_epoch_ - 1 if early_stopping else -1]
+    proba = classifier.predict_proba(X[90:])
+    assert row["valid_error"] == pytest.approx(1 - classifier.score(X[90:], names[y[90:]]))
+    loss = -np.log(proba[np.arange(30), y[90:]]).mean()
+    assert row["valid_loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_a_validation_set_without_early_stopping_changes_nothing_else(bars):
+    X, y = bars
+    plain = ConvNetClassifier(**FAST).fit(X, y)
+    watched = ConvNetClassifier(**FAST).fit(X, y, X_val=X[:9], y_val=y[:9])
+    np.testing.assert_array_equal(plain.predict_proba(X), watched.predict_proba(X))
+
+
+class SetsMode(nn.Module):
+    """A user's network that sets the mode of a layer when it is made, as one would not."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.linear = nn.Linear(image_shape[0] * image_shape[1], n_classes)
+        self.norm.eval()
+
+    def forward(self, images):
+        return self.linear(self.norm(images).flatten(1))
+
+
+def test_the_mode_of_layers_does_not_depend_on_a_validation_set(bars):
+    X, y = bars
+    params = {**FAST, "network": SetsMode}
+    without = ConvNetClassifier(**params).fit(X, y)
+    beside = ConvNetClassifier(**params).fit(X, y, X_val=X[:30], y_val=y[:30])
+    np.testing.assert_array_equal(without.predict_proba(X), beside.predict_proba(X))
+
+
+@pytest.mark.parametrize("params", [{"max_epochs": 1, "batch_size": 120}, {"early_stopping": True}])
+def test_divergence_in_the_last_step_is_told(params, bars):
+    classifier = ConvNetClassifier(**{**FAST, "lr": 1e30, "lr_schedule": "constant", **params})
+    with pytest.raises(ValueError, match=r"in epoch 1. Make lr smaller \(lr=1e\+30\)"):
+        classifier.fit(*bars)
+
+
+def test_a_fit_that_fails_leaves_no_fitted_classifier(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    classifier.set_params(lr=1e30, lr_schedule="constant")
+    with pytest.raises(ValueError, match="Make lr smaller"):
+        classifier.fit(X[y < 2], y[y < 2])
+    with pytest.raises(NotFittedError):
+        classifier.predict(X)
+
+
+def test_a_scheduler_beside_a_schedule_is_refused(bars):
+    scheduler = ("rate", LRScheduler("StepLR", step_size=1))
+    classifier = ConvNetClassifier(callbacks=[scheduler], **FAST)
+    with pytest.raises(ValueError, match="set lr_schedule='constant'"):
+        classifier.fit(*bars)
+    classifier.set_params(lr_schedule="constant").fit(*bars)
+    rates = [epoch["lr"] for epoch in classifier.history_[:2]]
+    assert rates == pytest.approx([0.02, 0.002])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"X_val": "X"}, "X_val is provided, but y_val was not provided."),
+        ({"y_val": "y"}, "y_val is provided, but X_val was not provided."),
+        ({"X_val": "X", "y_val": "short"}, "inconsistent numbers of samples"),
+        ({"X_val": "narrow", "y_val": "y"}, "X has 100 features, but ConvNetClassifier"),
+        ({"X_val": "X", "y_val": "unseen"}, "`y_val` has classes not in `self.classes_`"),
+    ],
+)
+def test_a_wrong_validation_set_is_refused(arguments, message, bars):
+    X, y = bars
+    values = {"X": X, "y": y, "short": y[:-1], "narrow": X[:, :100], "unseen": y + 1}
+    with pytest.raises(ValueError, match=message):
+        ConvNetClassifier(**FAST).fit(X, y, **{k: values[v] for k, v in arguments.items()})
+
+
+def test_learning_rate_follows_its_schedule(bars):
+    X, y = bars
+    rates = {}
+    for name in ("constant", "cosine", "one-cycle"):
+        fast = {**FAST, "max_epochs": 10}
+        classifier = ConvNetClassifier(lr=0.01, lr_schedule=name, **fast).fit(X, y)
+        rates[name] = [row["lr"] for row in classifier.history_]
+    assert rates["constant"] == [0.01] * 10
+    np.testing.assert_allclose(rates["cosine"], 0.005 * (1 + np.cos(np.pi * np.arange(10) / 10)))
+    assert rates["one-cycle"][0] == pytest.approx(0.01 / 25)
+    assert np.argmax(rates["one-cycle"]) == 3
+    assert max(rates["one-cycle"]) == pytest.approx(0.01, rel=0.01)
+    assert rates["one-cycle"][-1] < 0.002
+
+
+@pytest.mark.parametrize("n_batches", [2, 3, 10, 77])
+@pytest.mark.parametrize(
+    ("name", "scheduler"),
+    [
+        ("cosine", CosineAnnealingLR),
+        ("one-cycle", lambda opt, n: OneCycleLR(opt, 0.01, n, cycle_momentum=False)),
+    ],
+)
+def test_schedules_are_those_of_torch(name, scheduler, n_batches):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.01)
+    scheduler = scheduler(optimizer, n_batches)
+    rates = [scheduler.get_last_lr()[0]]
+    for _ in range(n_batches - 1):
+        optimizer.step()
+        scheduler.step()
+        rates += scheduler.get_last_lr()
+    np.testing.assert_allclose(0.01 * SCHEDULES[name](n_batches), rates, atol=1e-9)
+
+
+def test_who_listens_changes_nothing(bars):
+    """Batches are told one by one to callbacks, and kept together where nobody listens."""
+
+    class Listener(Callback):
+        def on_batch_end(self, net, **kwargs):
+            pass
+
+    X, y = bars
+    options = {**FAST, "augmentation": "default"}
+    fits = [
+        ConvNetClassifier(callbacks=callbacks, **options).fit(X, y, X_val=X[:50], y_val=y[:50])
+        for callbacks in ([], [Listener()])
+    ]
+    np.testing.assert_array_equal(*(fit.predict_proba(X) for fit in fits))
+    for silent, told in zip(*(fit.history_ for fit in fits), strict=True):
+        del silent["duration"], told["duration"]
+        assert silent == pytest.approx(told)
+    assert [len(fit.net_.history[-1, "batches"]) for fit in fits] == [2, 5]
+
+
+# Early stopping
+
+
+def test_early_stopping_restores_the_best_epoch(bars):
+    X, _ = bars
+    fast = {**FAST, "max_epochs": 30, "label_smoothing": 0}
+    classifier = ConvNetClassifier(network=Fading, early_stopping=True, **fast)
+    classifier.fit(X, np.repeat([0, 1], [100, 20]), X_val=X[:9], y_val=np.zeros(9))
+    losses = [row["valid_loss"] for row in classifier.history_]
+    assert np.argmin(losses) + 1 == classifier.best_epoch_ == 5
+    assert classifier.n_iter_ == 15
+    log_proba = classifier.predict_log_proba(X[:9])[:, 0]
+    assert -log_proba.mean() == pytest.approx(losses[4])
+    assert losses[4] < losses[-1]
+
+
+def test_early_stopping_waits_n_iter_no_change_epochs(bars):
+    classifier = ConvNetClassifier(
+        network=Frozen, early_stopping=True, n_iter_no_change=4, **{**FAST, "max_epochs": 50}
+    ).fit(*bars)
+    assert classifier.best_epoch_ == 1
+    assert classifier.n_iter_ == 5
+
+
+def test_held_out_samples_are_stratified_and_not_trained_on(bars):
+    X, y = bars
+    sizes = []
+
+    class Sizes(Callback):
+        def on_epoch_begin(self, net, dataset_train, dataset_valid, **kwargs):
+            targets = dataset_valid.dataset.y[dataset_valid.indices]
+            assert not set(dataset_train.indices) & set(dataset_valid.indices)
+            sizes.append((len(dataset_train), np.bincount(targets).tolist()))
+
+    ConvNetClassifier(
+        early_stopping=True, validation_fraction=0.25, callbacks=[Sizes()], **FAST
+    ).fit(X, y)
+    assert sizes == [(90, [10, 10, 10])] * 3
+
+
+def test_classes_too_small_to_hold_out(bars):
+    X, y = bars
+    y = np.where(np.arange(120) == 0, "seven", y.astype(str))
+    with pytest.raises(ValueError, match=r"only one of \['seven'\]. Leave them out, or give X_val"):
+        ConvNetClassifier(early_stopping=True, **FAST).fit(X, y)
+    message = (
+        r"validation_fraction=0\.01 .* 120 .* 2 are held out: too few for 3 classes in both parts"
+    )
+    with pytest.raises(ValueError, match=message):
+        ConvNetClassifier(early_stopping=True, validation_fraction=0.01, **FAST).fit(X, bars[1])
+
+
+# Callbacks
+
+
+def test_skorch_callbacks_work(bars, tmp_path, capsys):
+    X, y = bars
+    callbacks = [
+        ("f1", EpochScoring("f1_macro", lower_is_better=False, name="f1")),
+        EpochScoring("accuracy", on_train=True, lower_is_better=False, name="train_acc"),
+        EpochScoring("accuracy", use_caching=False, lower_is_better=False, name="valid_acc"),
+        BatchScoring("accuracy", name="batch_acc", lower_is_better=False),
+        Checkpoint(monitor="valid_loss_best", dirname=tmp_path, f_history=None),
+        GradientNormClipping(1.0),
+        LRScheduler("StepLR", step_size=1, gamma=0.5),
+        ProgressBar(),
+        PrintLog(),
+    ]
+    classifier = ConvNetClassifier(callbacks=callbacks, lr=0.008, lr_schedule="constant", **FAST)
+    classifier.set_params(verbose=1).fit(X, y, X_val=X[:60], y_val=y[:60])
+    for row, epoch in zip(classifier.history_, classifier.net_.history, strict=True):
+        assert epoch["train_acc"] == pytest.approx(1 - row["train_error"])
+        for name in ("valid_acc", "batch_acc"):
+            assert epoch[name] == pytest.approx(1 - row["valid_error"])
+        assert 0 <= epoch["f1"] <= 1
+        assert epoch["lr"] == 0.008 / 2 ** (row["epoch"] - 1)
+    assert (tmp_path / "params.pt").exists()
+    assert "train_acc" in capsys.readouterr().out
+
+
+def test_callbacks_hear_each_batch(bars):
+    events = []
+
+    class Listener(Callback):
+        def on_batch_begin(self, net, batch, training, **kwargs):
+            events.append(("begin", len(batch[0]), training))
+
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            norms = [parameter.grad.norm() for _, parameter in named_parameters]
+            events.append(("gradient", len(norms) > 0 and sum(norms) > 0))
+
+        def on_batch_end(self, net, batch, training, loss, y_pred, **kwargs):
+            events.append(("end", tuple(y_pred.shape), training))
+            assert net.history[-1, "batches", -1, "train_loss" if training else "valid_loss"]
+
+    X, y = bars
+    classifier = ConvNetClassifier(callbacks=[Listener()], **{**FAST, "max_epochs": 1})
+    classifier.fit(X[:70], y[:70], X_val=X[70:], y_val=y[70:])
+    expected = []
+    for size in (32, 32, 6):
+        expected += [("begin", size, True), ("gradient", True), ("end", (size, 3), True)]
+    assert events == [*expected, ("begin", 50, False), ("end", (50, 3), False)]
+
+
+def test_a_callback_may_stop_the_training(bars):
+    stop = EarlyStopping(monitor="train_loss", patience=2, lower_is_better=False, sink=len)
+    classifier = ConvNetClassifier(callbacks=[stop], **{**FAST, "max_epochs": 30}).fit(*bars)
+    assert classifier.n_iter_ == 3
+
+
+def test_net_predicts_as_the_classifier(bars):
+    X, y = bars
+    classifier = ConvNetClassifier(**FAST).fit(X, y)
+    np.testing.assert_allclose(
+        classifier.net_.predict_proba(X), classifier.predict_proba(X), rtol=1e-6
+    )
+    assert accuracy_score(y, classifier.net_.predict(X)) == classifier.score(X, y)
+    with torch.no_grad():
+        assert not next(classifier.net_.forward_iter(X)).requires_grad
+
+
+# Output and interruption
+
+
+def test_verbose_prints_a_line_per_epoch(bars, capsys):
+    X, y = bars
+    ConvNetClassifier(verbose=1, **{**FAST, "max_epochs": 10}).fit(X, y)
+    lines = capsys.readouterr().out.splitlines()
+    pattern = r"Epoch (\s?\d+)/10   train error +\d+\.\d\d%   +\d+\.\d\d s   +\d+ s left"
+    assert [int(re.fullmatch(pattern, line)[1]) for line in lines] == list(range(1, 11))
+    assert len({len(line) for line in lines}) == 1
+
+    classifier = ConvNetClassifier(verbose=1, network=Frozen, **FAST)
+    classifier.fit(X, y, X_val=X[:8], y_val=y[:8])
+    line = capsys.readouterr().out.splitlines()[0]
+    assert re.match(r"Epoch 1/3   train error +66\.67%   validation error +62\.50%", line)
+
+
+def test_verbose_prints_the_last_epoch_and_why_it_was(bars, capsys):
+    ConvNetClassifier(
+        verbose=2, network=Frozen, early_stopping=True, n_iter_no_change=1, **FAST
+    ).fit(*bars)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:9] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Stopping ", "Restoring"]
+
+
+def test_silent_by_default(bars, capsys):
+    ConvNetClassifier(early_stopping=True, **FAST).fit(*bars)
+    assert capsys.readouterr() == ("", "")
+
+
+class CtrlC(nn.Module):
+    """Interrupts the training as a user does, in the third epoch of four batches."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.linear = nn.Linear(image_shape[0] * image_shape[1], n_classes)
+        self.calls = 0
+
+    def forward(self, images):
+        self.calls += self.training
+        if self.training and self.calls == 10:
+            raise KeyboardInterrupt
+        return self.linear(images.flatten(1))
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_interruption_keeps_the_epochs_done(early_stopping, bars):
+    X, y = bars
+    classifier = ConvNetClassifier(network=CtrlC, early_stopping=early_stopping, **FAST)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(X, y, X_val=X, y_val=y)
+    assert classifier.n_iter_ == 2
+    assert [row["epoch"] for row in classifier.history_] == [1, 2]
+    assert classifier.score(X, y) > 0.3
+    if early_stopping:
+        best = classifier.history_[classifier.best_epoch_ - 1]
+        assert classifier.score(X, y) == pytest.approx(1 - best["valid_error"])
+
+
+@pytest.mark.parametrize("event", ["on_epoch_begin", "on_epoch_end"])
+@pytest.mark.parametrize("who", ["callback", "user"])
+def test_a_callback_that_ends_the_training_is_told_from_ctrl_c(event, who, bars):
+    def end(net, **kwargs):
+        if len(net.history) == 3:
+            if who == "callback":
+                raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
+
+    callback = Callback()
+    setattr(callback, event, end)
+    classifier = ConvNetClassifier(callbacks=[callback], **{**FAST, "max_epochs": 5})
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with nullcontext() if who == "callback" else pytest.raises(KeyboardInterrupt):
+            classifier.fit(*bars)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert classifier.n_iter_ == len(classifier.history_) == (2 if event == "on_epoch_begin" else 3)
+
+
+def test_interruption_while_a_callback_listens_to_a_batch(bars):
+    """Only between two epochs do callbacks ask for an end; elsewhere it is Ctrl-C."""
+
+    class Interrupted(Callback):
+        def on_batch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    classifier = ConvNetClassifier(callbacks=[Interrupted()], **FAST)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.fit(*bars)
+    assert classifier.n_iter_ == 2
+
+
+def test_verbose_reckons_the_time_left_from_the_mean_of_the_epochs(bars, capsys):
+    class Slow(Callback):
+        """The first epoch takes long, and the third is the last."""
+
+        def on_epoch_begin(self, net, **kwargs):
+            time.sleep(0.3 * (len(net.history) == 1))
+
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    classifier = ConvNetClassifier(
+        network=Frozen, callbacks=[Slow()], verbose=1, **{**FAST, "max_epochs": 100}
+    ).fit(*bars)
+    lines = capsys.readouterr().out.splitlines()
+    durations = [row["duration"] for row in classifier.history_]
+    for done, line in enumerate(lines, start=1):
+        printed, left = re.search(r"(\d+\.\d\d) s +(\d+) s left$", line).groups()
+        assert float(printed) == pytest.approx(durations[done - 1], abs=0.006)
+        expected = (100 - done) * np.mean(durations[:done])
+        assert int(left) == pytest.approx(expected, abs=0.51)
+
+
+ON_A_TERMINAL = """
+import fcntl, struct, sys, termios
+import numpy as np, torch
+from sklearn_usps import ConvNetClassifier, MultiTaskConvNetClassifier
+
+fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+
+class Swaying(torch.nn.Module):
+    # The share of its errors is 1/4, 0, 1/4, 1/4; its loss falls, rises, falls and stays.
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.epoch, self.was_training = -1, False
+
+    def forward(self, images):
+        self.epoch += self.training and not self.was_training
+        self.was_training = self.training
+        easy, hard = [(1, -1), (0.01, 0.01), (3, -0.1), (3, -0.1)][self.epoch % 4]
+        label, is_hard = images[:, 0, 0, 0], images[:, 0, 0, 1]
+        margin = torch.where(is_hard > 0, hard, easy) * (2 * label - 1) / 2
+        return torch.stack([-margin, margin], dim=1) + 0 * self.weight
+
+rng = np.random.default_rng(0)
+X, y = rng.random((80, 64)), np.arange(80) % 2
+X[:, 0], X[:, 1] = y, np.arange(80) % 8 < 2
+plain = dict(augmentation=None, random_state=0)
+swaying = ConvNetClassifier(network=Swaying, max_epochs=4, verbose=1, label_smoothing=0, **plain)
+swaying.set_params(early_stopping=True, warm_start=True)
+for _ in range(2):
+    swaying.fit(X, y, X_val=X, y_val=y)
+    print(f"best: {swaying.best_epoch_}", flush=True)
+    print("#", flush=True)
+swaying.set_params(early_stopping=False, warm_start=False).fit(X, y)
+print("#", flush=True)
+small = dict(network="luacnn", max_epochs=2, batch_size=10, verbose=2, lr=0.01, **plain)
+ConvNetClassifier(**small).fit(X[:71], y[:71], X_val=X, y_val=y)
+print("#", flush=True)
+MultiTaskConvNetClassifier(**small).fit(X, y, task=np.arange(80) < 60)
+"""
+
+
+@pytest.fixture(scope="module")
+def terminal():
+    """What some fits print on a real terminal: that of a process on a pseudo-terminal."""
+    pty = pytest.importorskip("pty", reason="pseudo-terminals are for POSIX systems")
+    chunks = []
+
+    def read(descriptor):
+        chunks.append(os.read(descriptor, 1024))
+        return chunks[-1]
+
+    assert pty.spawn([sys.executable, "-c", ON_A_TERMINAL], read) == 0
+    return b"".join(chunks).decode().split("#\r\n")
+
+
+@pytest.mark.parametrize("fit", [0, 1])
+def test_verbose_marks_the_epochs_that_early_stopping_would_go_back_to(terminal, fit):
+    """Those of the smallest loss, not of the smallest error; a further fit begins anew."""
+    lines = terminal[fit].splitlines()
+    epochs = [line for line in lines if "Epoch" in line]
+    errors = [re.search(r"validation error +(\S+)%", line)[1] for line in epochs]
+    assert errors == ["25.00", "0.00", "25.00", "25.00"]
+    marked = [bool(re.match(r"\033\[1mEpoch \d/\d\033\[0m   train", line)) for line in epochs]
+    assert marked == [True, False, True, False]
+    assert terminal[fit].count("\033[1m") == 2
+    assert lines[-1] == f"best: {3 + 4 * fit}"
+
+
+def test_verbose_marks_no_epoch_without_validation(terminal):
+    assert [line[:9] for line in terminal[2].splitlines()] == [f"Epoch {i}/4" for i in range(1, 5)]
+    assert "\033[1m" not in terminal[2]
+
+
+def test_verbose_2_shows_a_bar_of_the_batches_on_a_terminal(terminal):
+    """7 batches of the 71 images, since one image joins the last, and one of validation."""
+    for output, n_batches in [(terminal[3], 8), (terminal[4], 6)]:
+        bars = re.findall(r" (\d+)/(\d+) \[", output)
+        assert bars
+        assert {int(total) for _, total in bars} == {n_batches}
+        assert all(int(done) <= n_batches for done, _ in bars)
+        # The bar is wiped off before the line of the epoch is printed.
+        last = [line.rpartition("\r")[2] for line in output.split("\r\n") if "Epoch" in line]
+        assert [re.sub(r"\033\[\d+m", "", line)[:9] for line in last] == ["Epoch 1/2", "Epoch 2/2"]
