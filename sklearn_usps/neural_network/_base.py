@@ -1,102 +1,240 @@
-"""What an estimator does with its net: make it, train it, keep it in plain values."""
+"""The template of `fit` and `partial_fit`, and the state of a fitted classifier.
+
+A fit checks the data once, makes the configuration of the training, trains and sets the fitted
+attributes. The hooks of `BaseConvNet` do this for one task; the classifier of several tasks
+overrides them.
+"""
 
 from __future__ import annotations
 
 import copy
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, clone
-from skorch.history import History
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils import (
+    check_consistent_length,
+    check_random_state,
+    column_or_1d,
+)
 
+from .._utils._arrays import check_labels
 from .._utils._images import check_two_sizes
+from .._utils._sklearn import _check_partial_fit_first_call
 from ..networks._registry import build_network, seeded_global_rng
-from ..training._config import assemble_net, find_device, find_device_or_cpu
+from ..training._config import (
+    TrainingConfig,
+    find_device_or_cpu,
+    use_one_thread_in_fork,
+)
+from ..training._data import LabeledImages, split_samples
+from ..training._state import (
+    check_weight_sizes,
+    get_history,
+    get_trainer_state,
+    load_trainer_state,
+    load_weights,
+)
 from ..training._trainer import Trainer
+from ._validation import (
+    check_classes,
+    check_images,
+    check_partial_fit_params,
+    check_training_images,
+    check_weights,
+    encode,
+    update_value_range,
+)
 
-#: The most layers, and tasks, of a network in a file.
-MAX_LAYERS = 1000
-#: What fused optimizers know of each parameter.
-_FUSED_STATES = {"AdamW": {"step", "exp_avg", "exp_avg_sq"}, "SGD": {"momentum_buffer"}}
+
+class ValidationSet(NamedTuple):
+    """The arguments of `fit` that concern validation, as given by the user."""
+
+    X_val: Any = None
+    y_val: Any = None
+    sample_weight_val: Any = None
+    task_val: Any = None
 
 
-class BaseConvNet(BaseEstimator):
-    """An estimator that trains a skorch net in `net_`.
+class BaseConvNet(ClassifierMixin, BaseEstimator):
+    """A classifier that trains a skorch net, available as `net_`."""
 
-    In its state `net_` is arrays and plain values, so that pickle, joblib, copy and skops need to
-    know nothing of torch, and a model may be loaded without the device that it was trained on.
-    """
+    # The template of fit and partial_fit
 
-    classes_: np.ndarray
-    image_shape_: tuple[int, int]
-
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "net_")
-
-    def _make_net(self, seed, previous, options):
-        """A net around a new network or that of a previous net, which is then trained further."""
-        if previous is None:
-            generator = torch.Generator().manual_seed(seed)
-            # Remembered, since the parameters may change before the net is pickled.
-            self._network = (self.network, copy.deepcopy(self.network_params))
-            module = self._build_network(generator)
-        else:
-            generator, module = previous.generator, previous.module_
-        net = self._assemble(module, generator, device=find_device(self.device), **options)
-        if previous is not None:
-            net.history = previous.history
-        return net
-
-    def _build_network(self, generator):
-        network, params = self._network
-        return build_network(network, params, self.image_shape_, len(self.classes_), generator)
-
-    def _assemble(self, module, generator, **options) -> Trainer:
-        return assemble_net(self, module, generator, **options)
-
-    def _train(self, net, X, y):
-        """Train the net and set the attributes of the epochs that were completed."""
-        with seeded_global_rng(self._network[0], net.generator):
-            net.partial_fit(X, y)
-        if net.history and not net.interrupted_:
-            net.check_scores(X[:1])
-        if net.history and "dur" not in net.history[-1]:  # interrupted
-            del net.history[-1]
-        self._set_fitted_attributes(net)
-        if net.interrupted_:
+    def _fit(self, X, y, sample_weight, **options):
+        """Prepare the training, train and set the fitted attributes."""
+        trainer, data, valid_data = self._prepare(X, y, sample_weight, **options)
+        with seeded_global_rng(self._network[0], trainer.generator):
+            trainer.train(data, valid_data)
+        self._set_fitted_attributes(trainer)
+        if trainer.interrupted_:
             raise KeyboardInterrupt
         return self
 
-    def _set_fitted_attributes(self, net):
-        """Set the attributes that a trained net gives."""
-        net.train_split = None  # it refers to the validation set
-        self.net_ = net
-        self.history_ = [_summary(epoch) for epoch in net.history]
+    def _prepare(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        task=None,
+        validation=ValidationSet(),  # noqa: B008 (a tuple)
+        partial=False,
+        classes=None,
+        random_state=None,
+    ):
+        """Check the data, learn the classes and build the trainer.
+
+        With `partial` the training is one epoch at a constant learning rate that goes on from where
+        the last one ended. Return the trainer, its training data and its validation data or None.
+        """
+        use_one_thread_in_fork()
+        inner, continuing = self._start_fit(partial)
+        X, task = self._split_off_task(X, task, reset=not continuing)
+        X, y, value_range = check_training_images(inner, X, y, reset=not continuing)
+        self._set_classes(y, task, classes, continuing=continuing, partial=partial)
+        weights = check_weights(sample_weight, X)
+        data = LabeledImages(X, self._encode(y, task), weights)
+        random_state = check_random_state(
+            inner.random_state if random_state is None else random_state
+        )
+        seed = int(random_state.randint(np.iinfo(np.int32).max))
+        if partial:
+            train, valid = self._split(data, inner.class_weight)
+            config = _make_config(inner, lr_schedule="constant", max_epochs=1)
+        else:
+            # Before the split, whose error would be that no sample of a class can be held out.
+            self._check_two_classes(data.y if weights is None else data.y[weights > 0], data.y)
+            train, valid = self._split(
+                data,
+                inner.class_weight,
+                valid=self._check_validation_set(inner, validation),
+                fraction=inner.validation_fraction if inner.early_stopping else None,
+                random_state=random_state,
+            )
+            self._check_two_classes(train.targets, data.y)
+            config = _make_config(inner)
+        previous = self.net_ if continuing else None
+        trainer = self._build_trainer(inner, config, seed, previous, keep_optimizer=partial)
+        update_value_range(inner, value_range)
+        return trainer, train, valid
+
+    def _build_trainer(self, inner, config, seed, previous, *, keep_optimizer) -> Trainer:
+        """Return a trainer of a new network, or of that of a previous trainer."""
+        if previous is None:
+            generator = torch.Generator().manual_seed(seed)
+            # Kept apart from the parameters, which may change before the network is restored.
+            self._network = (inner.network, copy.deepcopy(inner.network_params))
+            return self._make_trainer(self._build_network(generator), config, generator)
+        trainer = self._make_trainer(previous.module_, config, previous.generator)
+        trainer.history = previous.history
+        if keep_optimizer and type(trainer.optimizer_) is type(previous.optimizer_):
+            trainer.optimizer_.state.update(previous.optimizer_.state)
+        return trainer
+
+    def _check_validation_set(self, inner, validation: ValidationSet) -> LabeledImages | None:
+        """Check a validation set and encode its labels; return None if there is none."""
+        X_val, y_val, sample_weight_val, task_val = validation
+        if X_val is None:
+            for name, value in validation._asdict().items():
+                if value is not None:
+                    raise ValueError(f"{name} is provided, but X_val was not provided.")
+            return None
+        if y_val is None:
+            raise ValueError("X_val is provided, but y_val was not provided.")
+        X_val, task_val = self._split_off_task(X_val, task_val, reset=False, name="task_val")
+        X_val = check_images(inner, X_val)
+        y_val = column_or_1d(check_labels(y_val, "y_val"), warn=True)
+        check_consistent_length(X_val, y_val)
+        y_encoded = self._encode(y_val, task_val, "y_val", "task_val")
+        return LabeledImages(X_val, y_encoded, check_weights(sample_weight_val, X_val))
+
+    def _set_fitted_attributes(self, trainer: Trainer) -> None:
+        self.net_ = trainer
+        self.history_ = get_history(trainer)
         self.n_iter_ = len(self.history_)
-        parameters = net.module_.parameters()
+        parameters = trainer.module_.parameters()
         self.n_parameters_ = sum(p.numel() for p in parameters if p.requires_grad)
-        if stop := dict(net.callbacks_).get("early_stopping"):
-            self.best_epoch_ = stop.best_epoch_
+        if stopping := dict(trainer.callbacks_).get("early_stopping"):
+            self.best_epoch_ = stopping.best_epoch_
         elif hasattr(self, "best_epoch_"):
             del self.best_epoch_
+
+    # The hooks, as they are for one task
+
+    def _start_fit(self, partial: bool):
+        """Return the classifier with the parameters, and True if its network is trained further.
+
+        That classifier also checks the pixels, and remembers their number and range.
+        """
+        if partial:
+            check_partial_fit_params(self)
+        continuing = hasattr(self, "net_") and (partial or self.warm_start)
+        if not continuing and hasattr(self, "net_"):
+            del self.net_  # not to stay beside the classes of a fit that fails
+        return self, continuing
+
+    def _inner(self):
+        """Return the fitted classifier that knows the parameters and the pixels."""
+        return self
+
+    def _split_off_task(self, X, task, *, reset, name="task"):
+        """Return the pixels, and the task of each sample if there are tasks."""
+        return X, task
+
+    def _set_classes(self, y, task, classes, *, continuing, partial) -> None:
+        """Set `classes_` to the labels in y or, in `partial_fit`, to those given."""
+        if partial:
+            classes = None if classes is None else check_classes(classes)
+            _check_partial_fit_first_call(self, classes)
+            return
+        classes = np.unique(y)
+        if continuing and not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+        self.classes_ = classes
+
+    def _encode(self, y, task, y_name="y", task_name="task") -> np.ndarray:
+        """Return the class index of each sample."""
+        return encode(self.classes_, y, y_name)
+
+    def _check_two_classes(self, y_encoded, y_given) -> None:
+        """Raise a ValueError if the samples to train on are of one class."""
+        n_classes = len(np.unique(y_encoded))
+        if n_classes < 2:
+            trimmed = len(np.unique(y_given)) > n_classes
+            raise ValueError(
+                f"The number of classes has to be greater than one; got {n_classes} class"
+                + " after sample_weight and class_weight trimmed those of weight zero" * trimmed
+            )
+
+    def _split(self, data: LabeledImages, class_weight, **options):
+        """Return the samples to train on and those to validate on, or None."""
+        return split_samples(data, self.classes_, class_weight, **options)
+
+    def _build_network(self, generator) -> torch.nn.Module:
+        return build_network(*self._network, self.image_shape_, len(self.classes_), generator)
+
+    def _make_trainer(self, network, config: TrainingConfig, generator) -> Trainer:
+        n_classes = len(self.classes_)
+        trainer = Trainer(network, config=config, generator=generator, n_classes=n_classes)
+        return trainer.initialize()
+
+    # The state: arrays and plain values for `net_`, so that pickle and skops know nothing of torch
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "net_")
 
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "_metadata_request" in state:
             state["_metadata_request"] = _owned_by_name(self, state["_metadata_request"])
         if (net := state.pop("net_", None)) is not None:
-            state["_net_state"] = {
-                "weights": _plain(net.module_.state_dict()),
-                "optimizer": type(net.optimizer_).__name__,
-                "optimizer_state": {
-                    name: _plain(net.optimizer_.state[parameter])
-                    for name, parameter in net.module_.named_parameters()
-                    if parameter in net.optimizer_.state
-                },
-                "generator": net.generator.get_state().numpy(),
-            }
+            state["_net_state"] = get_trainer_state(net)
         return state
 
     def __setstate__(self, state):
@@ -104,103 +242,42 @@ class BaseConvNet(BaseEstimator):
         net_state = state.pop("_net_state", None)
         super().__setstate__(state)
         if net_state is not None:
-            self.net_ = self._restore(net_state)
+            self.net_ = self._restore_trainer(net_state)
 
-    def _restore(self, net_state) -> Trainer:
-        """The net of a state, which may be from a file that is damaged or hostile."""
+    def _restore_trainer(self, net_state: dict[str, Any]) -> Trainer:
+        """Return the trainer of a state, which may be from a damaged or untrusted file."""
+        inner = self._inner()
         if not isinstance(self._network, (tuple, list)) or len(self._network) != 2:
             raise ValueError("_network is no pair")
-        shape = check_two_sizes(self.image_shape_, "image_shape_", "(height, width)")
-        n_pixels = vars(self).get("_pixels", self).n_features_in_
-        if math.prod(shape) != n_pixels:
-            raise ValueError(f"images of {n_pixels} pixels have no shape {shape}")
+        shape = check_two_sizes(inner.image_shape_, "image_shape_", "(height, width)")
+        if math.prod(shape) != inner.n_features_in_:
+            raise ValueError(f"images of {inner.n_features_in_} pixels have no shape {shape}")
         if not isinstance(self.classes_, np.ndarray) or self.classes_.ndim != 1:
             raise ValueError("classes_ is no array of labels")
         generator = torch.Generator()
-        if isinstance(self._network[0], str):
-            self._check_sizes(net_state["weights"], generator)
+        network, network_params = self._network
+        if isinstance(network, str):
+            check_weight_sizes(lambda: self._build_network(generator), network_params, net_state)
         module = self._build_network(generator)
-        module.load_state_dict(_tensors(net_state["weights"]))
-        net = self._assemble(module, generator, device=find_device_or_cpu(self.device))
-        if type(net.optimizer_).__name__ == net_state["optimizer"]:
-            _load_optimizer_state(net, net_state["optimizer_state"])
-        net.history = History(
-            {**row, "dur": row["duration"], "batches": []} for row in self.history_
-        )
-        generator.set_state(torch.tensor(net_state["generator"]))
-        return net
+        load_weights(module, net_state)
+        config = _make_config(inner, device=find_device_or_cpu(inner.device)).without_callbacks()
+        trainer = self._make_trainer(module, config, generator)
+        load_trainer_state(trainer, net_state, self.history_)
+        return trainer
 
-    def _check_sizes(self, weights, generator):
-        """Check that the network has the weights of a file, before it takes any memory.
 
-        A damaged or hostile file may tell of a network that would take all, or of so many layers
-        that even without memory they would take minutes.
-        """
-        _, params = self._network
-        if max(map(np.size, (params or {}).values()), default=0) > MAX_LAYERS:
-            raise ValueError(f"the network has more than {MAX_LAYERS} layers")
-        with torch.device("meta"):
-            network = self._build_network(generator)
-        sizes = {
-            name: (tuple(value.shape), value.nbytes) for name, value in network.state_dict().items()
-        }
-        if sizes != {name: (value.shape, value.nbytes) for name, value in weights.items()}:
-            raise ValueError("the weights are not those of the network")
+def _make_config(classifier, **changes) -> TrainingConfig:
+    params = classifier.get_params(deep=False) | changes
+    return TrainingConfig.from_params(params, classifier.image_shape_)
 
 
 def _owned_by_name(estimator, requests):
-    """Requests for metadata that name their estimator instead of referring to it.
+    """Return requests for metadata that name their estimator instead of referring to it.
 
-    A state that refers to the estimator which it is the state of can't be written by skops.
+    skops can't write a state that refers to the estimator which it is the state of.
     """
     requests = clone(requests, safe=False)
     for part in (requests, *vars(requests).values()):
         if hasattr(part, "owner"):
             part.owner = type(estimator).__name__
     return requests
-
-
-def _load_optimizer_state(net: Trainer, arrays: dict[str, dict]) -> None:
-    names = {parameter: name for name, parameter in net.module_.named_parameters()}
-    parameters = [p for group in net.optimizer_.param_groups for p in group["params"]]
-    state = {i: _tensors(arrays[names[p]]) for i, p in enumerate(parameters) if names[p] in arrays}
-    if net.optimizer_.defaults.get("fused"):
-        _check_fused_state(type(net.optimizer_).__name__, parameters, state)
-    # This puts each tensor where the optimizer wants it.
-    net.optimizer_.load_state_dict({**net.optimizer_.state_dict(), "state": state})
-
-
-def _check_fused_state(optimizer: str, parameters: list, state: dict[int, dict]) -> None:
-    """Check what fused kernels, which look at no sizes, find beside the parameters."""
-    for i, tensors in state.items():
-        expected = {
-            name: () if name == "step" else parameters[i].shape for name in _FUSED_STATES[optimizer]
-        }
-        if {name: tensor.shape for name, tensor in tensors.items()} not in ({}, expected):
-            raise ValueError("the optimizer's state is not that of the weights")
-
-
-def _plain(state: Any) -> Any:
-    """What torch calls a state, with arrays for tensors, in dicts and lists and as it is."""
-    if torch.is_tensor(state):
-        return state.numpy(force=True)
-    if isinstance(state, dict):
-        return {name: _plain(value) for name, value in state.items() if value is not None}
-    return list(map(_plain, state)) if isinstance(state, (list, tuple)) else state
-
-
-def _tensors(plain: Any) -> Any:
-    """The state that was made plain."""
-    if isinstance(plain, (np.ndarray, np.generic)):
-        return torch.tensor(plain)
-    if isinstance(plain, dict):
-        return {name: _tensors(value) for name, value in plain.items()}
-    return list(map(_tensors, plain)) if isinstance(plain, list) else plain
-
-
-def _summary(epoch: dict) -> dict:
-    """What `history_` has of an epoch of skorch's history."""
-    keys = ["train_loss", "train_error", "valid_loss", "valid_error", "lr"]
-    values = {key: float(epoch[key]) for key in keys if key in epoch}
-    tasks = {"tasks": epoch["tasks"]} if "tasks" in epoch else {}
-    return {"epoch": epoch["epoch"], **values, "duration": epoch["dur"], **tasks}

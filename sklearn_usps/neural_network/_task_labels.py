@@ -1,4 +1,4 @@
-"""Which task each sample belongs to, and which labels each task has."""
+"""Tasks of samples, and the class labels of each task."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ import numpy as np
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from .._utils._arrays import as_array
-from .._utils._sklearn import _num_samples, _safe_indexing, is_pandas_na, is_scalar_nan
+from .._utils._sklearn import (
+    _num_samples,
+    _safe_indexing,
+    is_pandas_na,
+    is_scalar_nan,
+)
 from ._validation import check_classes, encode
 
-#: The name of the one task where none is named.
+#: The name of the only task where none is named.
 ONLY_TASK = "all"
 
 
 def take_column(X, column):
-    """Split a column off X: what remains, and the column."""
+    """Return X without a column, and that column."""
     if not hasattr(X, "shape"):
         X = as_array(X, "X").astype(object)
     if len(X.shape) != 2:
@@ -41,13 +46,13 @@ def take_column(X, column):
 
 
 def check_tasks(given, X, name: str = "task") -> np.ndarray:
-    """The name of the task of each sample, from an array-like, or from one name for all."""
+    """Return the task of each sample from an array-like, or from one name for all samples."""
     is_name = isinstance(given, (str, bytes, Number, np.generic))
     task = np.repeat(np.asarray([given]), _num_samples(X)) if is_name else as_array(given, name)
-    if isinstance(given, (list, tuple)):  # of which numpy makes strings
+    if isinstance(given, (list, tuple)):  # numpy would turn all of them into strings
         _check_none_missing(given, name)
         _check_one_kind(given, name)
-    if hasattr(task, "to_numpy"):  # since scikit-learn makes floats of the integers of pandas
+    if hasattr(task, "to_numpy"):  # scikit-learn would turn pandas' integers into floats
         task = as_array(task.to_numpy(), name)
     if np.ndim(task) == 0:
         raise TypeError(
@@ -60,7 +65,7 @@ def check_tasks(given, X, name: str = "task") -> np.ndarray:
         )
     task = column_or_1d(task)
     check_consistent_length(X, task)
-    if not len(task):  # nor has X any samples, which is said later
+    if not len(task):  # the check of X reports that it has no samples
         return task
     if task.dtype.kind in "OTf":
         _check_none_missing(task.tolist(), name)
@@ -84,7 +89,7 @@ def _check_none_missing(names, name: str) -> None:
 
 
 def _check_one_type(arrays: list[np.ndarray]) -> None:
-    """Raise a ValueError where the labels of tasks can't be sorted together."""
+    """Raise a ValueError if the labels of all tasks can't be sorted together."""
     types = {"string" if labels.dtype.kind in "OU" else labels.dtype.kind for labels in arrays}
     if len(types) > 1 and not types <= set("biuf"):
         raise ValueError(
@@ -93,10 +98,10 @@ def _check_one_type(arrays: list[np.ndarray]) -> None:
         )
 
 
-def check_two_classes(codes: np.ndarray, task_codes: np.ndarray, tasks: np.ndarray) -> None:
-    """Raise a ValueError for a task whose samples that train are not of two classes."""
-    for code, task in enumerate(tasks.tolist()):
-        n_classes = len(np.unique(codes[task_codes == code]))
+def check_two_classes(y_encoded: np.ndarray, task_encoded: np.ndarray, tasks: np.ndarray) -> None:
+    """Raise a ValueError for a task whose samples to train on are of fewer than two classes."""
+    for index, task in enumerate(tasks.tolist()):
+        n_classes = len(np.unique(y_encoded[task_encoded == index]))
         if n_classes < 2:
             where = f" in the task {task!r}" if len(tasks) > 1 else ""
             raise ValueError(
@@ -106,7 +111,7 @@ def check_two_classes(codes: np.ndarray, task_codes: np.ndarray, tasks: np.ndarr
 
 
 class TaskLabels(NamedTuple):
-    """The labels of several tasks, with a code for each: first all of the first task, and so on."""
+    """The labels of several tasks, numbered task by task: first all labels of the first task."""
 
     #: The names of the tasks, sorted.
     tasks: np.ndarray
@@ -114,14 +119,14 @@ class TaskLabels(NamedTuple):
     classes: list[np.ndarray]
 
     @classmethod
-    def of_samples(cls, y: np.ndarray, task: np.ndarray) -> TaskLabels:
-        """The tasks and labels that samples have."""
-        tasks, codes = np.unique(task, return_inverse=True)
-        return cls(tasks, [np.unique(y[codes == code]) for code in range(len(tasks))])
+    def from_samples(cls, y: np.ndarray, task: np.ndarray) -> TaskLabels:
+        """Return the tasks and labels of samples."""
+        tasks, task_encoded = np.unique(task, return_inverse=True)
+        return cls(tasks, [np.unique(y[task_encoded == index]) for index in range(len(tasks))])
 
     @classmethod
-    def of_dict(cls, classes: dict) -> TaskLabels:
-        """Those that a user's dict of tasks and labels tells."""
+    def from_dict(cls, classes: dict) -> TaskLabels:
+        """Check and return the tasks and labels of a user's dict."""
         names = list(classes)
         are_names = (
             all(isinstance(name, str) for name in names),
@@ -137,56 +142,56 @@ class TaskLabels(NamedTuple):
             raise ValueError(f"`classes` has no labels for the tasks {empty}.")
         _check_one_type(arrays)
         tasks, order = np.unique(check_tasks(names, names), return_index=True)
-        return cls(tasks, [np.unique(arrays[at]) for at in order])
+        return cls(tasks, [np.unique(arrays[index]) for index in order])
 
-    def same_as(self, other: TaskLabels) -> bool:
-        """Whether both have the same tasks and labels."""
+    def equals(self, other: TaskLabels) -> bool:
+        """Return True if both have the same tasks and labels."""
         return np.array_equal(self.tasks, other.tasks) and all(
             map(np.array_equal, self.classes, other.classes)
         )
 
-    def as_dict(self) -> dict[str, list]:
-        """The labels by task, as lists."""
+    def to_dict(self) -> dict[str, list]:
+        """Return the labels of each task as a list."""
         return {
             task: labels.tolist()
             for task, labels in zip(self.tasks.tolist(), self.classes, strict=True)
         }
 
     def sizes(self) -> list[int]:
-        """The number of labels of each task."""
+        """Return the number of labels of each task."""
         return [len(labels) for labels in self.classes]
 
+    def names(self) -> np.ndarray:
+        """Return a name for each index: the label and, if there are several, its task."""
+        if len(self.tasks) == 1:
+            return self.classes[0]
+        by_task = self.to_dict().items()
+        return np.array([f"{task}: {label}" for task, labels in by_task for label in labels])
+
     def encode_tasks(self, task: np.ndarray, name: str = "task") -> np.ndarray:
-        """The index of each sample's task."""
+        """Return the index of the task of each sample."""
         known = self.tasks.tolist()
         unknown = [value for value in np.unique(task).tolist() if value not in known]
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
             raise ValueError(
-                f"`{name}` has {unknown[:5]}{more}, but fit has seen the tasks {known} only."
+                f"`{name}` has {unknown[:5]}{more}, but the tasks seen in fit are {known}."
             )
         return np.searchsorted(self.tasks, task)
 
+    def decode_tasks(self, y_encoded: np.ndarray) -> np.ndarray:
+        """Return the index of the task that each index of a label belongs to."""
+        return np.repeat(np.arange(len(self.tasks)), self.sizes())[y_encoded]
+
     def encode(self, y: np.ndarray, task: np.ndarray, name: str = "y", task_name: str = "task"):
-        """The code of each sample's label."""
-        task_codes = self.encode_tasks(task, task_name)
-        codes = np.zeros(len(y), dtype=np.int64)
+        """Return the index of the label of each sample."""
+        task_encoded = self.encode_tasks(task, task_name)
+        y_encoded = np.zeros(len(y), dtype=np.int64)
         begins = np.cumsum([0, *self.sizes()])
-        for task_code, (begin, labels) in enumerate(zip(begins, self.classes, strict=False)):
-            rows = task_codes == task_code
+        for index, (begin, labels) in enumerate(zip(begins, self.classes, strict=False)):
+            rows = task_encoded == index
             if rows.any():
-                of_task = f"estimators_[{self.tasks[task_code].item()!r}].classes_"
+                of_task = f"estimators_[{self.tasks[index].item()!r}].classes_"
                 known = "classes_" if len(self.tasks) == 1 else of_task
-                codes[rows] = begin + encode(labels, y[rows], name, known)
-        return codes
-
-    def names(self) -> np.ndarray:
-        """The label of each code, with its task where there are several."""
-        if len(self.tasks) == 1:
-            return self.classes[0]
-        by_task = self.as_dict().items()
-        return np.array([f"{task}: {label}" for task, labels in by_task for label in labels])
-
-    def decode_tasks(self, codes: np.ndarray) -> np.ndarray:
-        """The index of the task of each code."""
-        return np.repeat(np.arange(len(self.tasks)), self.sizes())[codes]
+                y_encoded[rows] = begin + encode(labels, y[rows], name, known)
+        return y_encoded

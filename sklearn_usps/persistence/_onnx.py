@@ -21,7 +21,7 @@ from ..neural_network._classifier import ConvNetClassifier
 from ..neural_network._multitask import MultiTaskConvNetClassifier
 from ..preprocessing import ImageNormalizer
 from ..preprocessing._normalizer import _window_mean
-from ..training._trainer import _shifts, log_probabilities
+from ..training._trainer import log_probabilities, shifted_images
 from ._skops import _versions
 
 
@@ -193,7 +193,7 @@ class _Graph(nn.Module):
 
     def forward(self, pixels):
         images = self.normalizations(pixels).reshape(-1, 1, *self.image_shape)
-        parts = _shifts(images) if self.test_time_augmentation else [images]
+        parts = shifted_images(images) if self.test_time_augmentation else [images]
         log_proba = [log_probabilities(self.network, self.network(part)) for part in parts]
         probabilities = torch.stack(log_proba).exp().mean(dim=0)
         return probabilities.argmax(dim=1), probabilities

@@ -1,4 +1,4 @@
-"""Several classifiers trained at once: the same images in the same order, each in its own way.
+"""Many networks trained at once: the same images in the same order, each with its own parameters.
 
 Small networks leave a processor waiting: most of a step goes into calling its operations. Here each
 operation is called once for all networks, which `torch.func.vmap` makes of the module of one.
@@ -6,85 +6,26 @@ operation is called once for all networks, which `torch.func.vmap` makes of the 
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
+from skorch.callbacks import Callback, EpochTimer
+from torch import nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ..networks._registry import seeded_global_rng
-from ._batches import split_block
-from .optim._optimizers import SGD, AdamW
-
-#: Parameters of `ConvNetClassifier` that may differ within a stack.
-BATCHABLE = frozenset(
-    {
-        "test_time_augmentation",
-        "class_weight",
-        "label_smoothing",
-        "lr",
-        "lr_scaling",
-        "lr_schedule",
-        "momentum",
-        "verbose",
-        "weight_decay",
-    }
-)
+from ._data import WeightedSubset
+from ._trainer import Trainer
+from .optim._learning_rates import SCHEDULES
+from .optim._optimizers import BATCHED_OPTIMIZERS
 
 
-#: Networks that are faster one by one: convolutions on several planes fill a processor by
-#: themselves, and grouped as for a stack they take up to 1.7 times as long.
-_SELF_SUFFICIENT = ("convnet", "lenet5")
-
-
-def can_be_batched(classifier) -> bool:
-    """Whether a classifier can be trained in a stack, and in less time than alone."""
-    return (
-        classifier.network not in _SELF_SUFFICIENT
-        and (isinstance(classifier.network, str) or not hasattr(classifier.network, "loss"))
-        and isinstance(classifier.optimizer, str)
-        and not classifier.callbacks
-        and not classifier.warm_start
-        and not isinstance(classifier.random_state, np.random.RandomState)
-    )
-
-
-def fit_batched(classifiers, X, y, **fit_params) -> np.ndarray:
-    """Fit classifiers that differ in `BATCHABLE` parameters alone.
-
-    All see what each would see if it were fitted alone: the same initial weights, samples,
-    deformation and dropout, from the one `random_state`, or if that is None from one drawn.
-
-    Returns
-    -------
-    fitted : ndarray of shape (n_classifiers,), dtype bool
-        False where the loss became infinite or NaN; these classifiers are not fitted.
-    """
-    seed = classifiers[0].random_state
-    if seed is None:
-        seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
-    # The images are those of the last: each call may have made a copy of its own.
-    nets = []
-    for classifier in classifiers:
-        net, images, targets = classifier._prepare(X, y, random_state=seed, **fit_params)
-        nets.append(net)
-    if not isinstance(classifiers[0].network, str):
-        _check_network(nets[0].module_)
-    with seeded_global_rng(classifiers[0]._network[0], nets[0].generator):
-        fitted = _Stack(nets).train(images, targets)
-    for classifier, net, is_fitted in zip(classifiers, nets, fitted, strict=True):
-        if is_fitted:
-            classifier._set_fitted_attributes(net)
-    return fitted
-
-
-def _check_network(module) -> None:
-    """Raise a ValueError where a user's network would be another in a stack."""
-    if not all(parameter.requires_grad for parameter in module.parameters()):
+def check_batchable(network: nn.Module) -> None:
+    """Raise a ValueError if a user's network would compute something else among others."""
+    if not all(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError("the network has parameters that are not trained.")
-    for part in module.modules():
+    for part in network.modules():
         if any(True for _ in part.buffers(recurse=False)) and not _is_of_torch(part):
             raise ValueError(f"{type(part).__name__} has buffers, which may be replaced.")
 
@@ -93,44 +34,25 @@ def _is_of_torch(module) -> bool:
     return type(module).__module__.startswith("torch.nn.")
 
 
-class _Stack:
-    """The networks of several trainers, their parameters the rows of one matrix.
+class BatchedNetwork(nn.Module):
+    """Networks of one kind whose parameters are the rows of one matrix.
 
     Parameters
     ----------
-    nets : list of Trainer
-        Initialized, with modules of the same kind.
+    networks : list of torch.nn.Module
+        The networks. The attribute `matrix` has the parameters of each in a row, `buffers` a dict
+        of tensors with a row for each.
     """
 
-    def __init__(self, nets):
-        self.nets, self.lead = nets, nets[0]
-        self.device = torch.device(self.lead.device)
-        rows = [parameters_to_vector(net.module_.parameters()) for net in nets]
-        self.matrix = torch.stack(rows).detach().requires_grad_()
-        self.buffers = stack_module_state([net.module_ for net in nets])[1]
-        self.shapes = {name: p.shape for name, p in self.lead.module_.named_parameters()}
-        self.lr_factors = torch.stack([self._lr_factors(net) for net in nets]).to(self.device)
-        self.smoothing = self._column("label_smoothing")
-        optimizer = AdamW if isinstance(self.lead.optimizer_, torch.optim.AdamW) else SGD
-        self.optimizer = optimizer(
-            self.matrix,
-            weight_decay=self._column("optimizer__weight_decay"),
-            momentum=self._column("optimizer__momentum"),
-        )
-        # Random numbers within a network, as of dropout, are the same for all of them.
-        self.forward = vmap(self._forward_one, in_dims=(0, 0, None), randomness="same")
-
-    def _column(self, name):
-        values = [getattr(net, name, 0.0) for net in self.nets]
-        return torch.tensor(values, dtype=torch.float32, device=self.device)[:, None]
-
-    def _lr_factors(self, net):
-        """What to multiply the rate by, for each parameter."""
-        factors = [
-            torch.full((shape.numel(),), net.lr_factors.get(name, 1.0))
-            for name, shape in self.shapes.items()
-        ]
-        return torch.cat(factors)
+    def __init__(self, networks):
+        super().__init__()
+        rows = [parameters_to_vector(network.parameters()) for network in networks]
+        self.matrix = nn.Parameter(torch.stack(rows).detach())
+        self.buffers_by_name = stack_module_state(networks)[1]
+        self.network = networks[0]
+        self.shapes = {name: p.shape for name, p in self.network.named_parameters()}
+        # Random numbers within a network, such as those of dropout, are the same for all networks.
+        self._forward_all = vmap(self._forward_one, in_dims=(0, 0, None), randomness="same")
 
     def _forward_one(self, row, buffers, images):
         parts = row.split([shape.numel() for shape in self.shapes.values()])
@@ -138,149 +60,216 @@ class _Stack:
             name: part.view(shape)
             for (name, shape), part in zip(self.shapes.items(), parts, strict=True)
         }
-        return functional_call(self.lead.module_, (parameters, buffers), (images,))
+        return functional_call(self.network, (parameters, buffers), (images,))
 
-    def train(self, X, y) -> np.ndarray:
-        """Train all networks as their trainers say; tell which of them stayed finite."""
-        train, valid = self._data(X, y)
-        n_epochs, n_batches = self.lead.max_epochs, len(train)
-        rates = self._rates(n_epochs * n_batches)
-        self.steps = iter(rates)
-        best = _Best(self) if _early_stopping(self.lead) is not None else None
-        finite = np.ones(len(self.nets), dtype=bool)
-        for epoch in range(n_epochs):
-            start = time.perf_counter()
-            figures = {"lr": rates[epoch * n_batches, :, 0].numpy(force=True)}
-            figures |= self._run(train, "train")
-            if valid is not None:
-                figures |= self._run(valid, "valid")
-            finite &= np.isfinite(figures["train_loss"]) & np.isfinite(figures.get("valid_loss", 0))
-            seconds = (time.perf_counter() - start) / len(self.nets)
-            self._record({**figures, "dur": np.full(len(self.nets), seconds)}, best)
-            if best is not None and not best.look(figures["valid_loss"], epoch + 1):
-                break
-        if best is not None:
-            best.restore()
-        self._unstack()
-        return finite & [net.has_finite_scores(X[:1]) for net in self.nets]
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the logits of all networks: (n_networks, n, n_classes)."""
+        return self._forward_all(self.matrix, self.buffers_by_name, images)
 
-    def _data(self, X, y):
-        """The samples to train and to validate on, with a weight for each network."""
-        parts = [net.get_split_datasets(X, y) for net in self.nets]
-        train, valid = parts[0]
-        if not all(np.array_equal(part.indices, train.indices) for part, _ in parts):
-            raise ValueError("class_weight leaves other samples to some of the classifiers.")
-        if any(part.weights is not None for part, _ in parts):
-            ones = np.ones(len(train), dtype=np.float32)
-            weights = [ones if part.weights is None else part.weights for part, _ in parts]
-            train.weights = np.stack(weights, axis=1)
-        return (
-            self.lead.get_iterator(train, training=True),
-            None if valid is None else self.lead.get_iterator(valid),
-        )
+    def tensors(self) -> list[torch.Tensor]:
+        """Return the tensors that make up the networks, with a row for each network."""
+        return [self.matrix.detach(), *self.buffers_by_name.values()]
 
-    def _rates(self, n_steps):
-        """Learning rates, (n_steps, n_networks, 1)."""
-        schedules = [
-            net.lr * (np.ones(n_steps) if net.schedule is None else net.schedule)
-            for net in self.nets
-        ]
-        rates = torch.tensor(np.stack(schedules, axis=1), dtype=torch.float32)
-        return rates[:, :, None].to(self.device)
-
-    def _run(self, iterator, prefix: str) -> dict[str, np.ndarray]:
-        """Run over all samples once; return the mean loss and the error of each network."""
-        training = prefix == "train"
-        self.lead._set_training(training)
-        sums = torch.zeros(4, len(self.nets), dtype=torch.float64)
-        for block in iterator:
-            images = block.images.to(self.device)
-            if training and self.lead.augmentation is not None:
-                images = self.lead.augmentation(images, self.lead.generator)
-            block = block._replace(images=images, targets=block.targets.to(self.device))
-            with torch.set_grad_enabled(training):
-                figures = [
-                    self._run_batch(images, targets, weights, training)
-                    for (images, targets), weights in split_block(block)
-                ]
-            sums += torch.stack(figures).sum(0).cpu().double()
-        loss, n_samples, wrong, weight = sums.numpy()
-        return {f"{prefix}_loss": loss / n_samples, f"{prefix}_error": wrong / weight}
-
-    def _run_batch(self, images, targets, weights, training):
-        """Train on a batch or look at it; return the four sums that make loss and error."""
-        weights = torch.ones(len(targets)) if weights is None else weights
-        weights = weights.view(len(targets), -1).T.expand(len(self.nets), -1).to(self.device)
-        scores = self.forward(self.matrix, self.buffers, images)
-        losses = (self._losses(scores, targets) * weights).mean(1)
-        if training:
-            self.matrix.grad = None
-            losses.sum().backward()
-            self.optimizer.step(next(self.steps) * self.lr_factors)
-        wrong = (scores.detach().argmax(2) != targets) * weights
-        n_samples = torch.full_like(losses, len(targets))
-        return torch.stack([losses.detach() * n_samples, n_samples, wrong.sum(1), weights.sum(1)])
-
-    def _losses(self, scores, targets):
-        """The loss of each network for each sample."""
-        if hasattr(self.lead.module_, "loss"):
-            return vmap(self.lead.module_.loss, in_dims=(0, None))(scores, targets)
-        log_proba = scores.log_softmax(2)
-        of_target = log_proba.gather(2, targets[None, :, None].expand(len(scores), -1, 1))[:, :, 0]
-        return -of_target.lerp(log_proba.mean(2), self.smoothing)
-
-    def _record(self, figures, best):
-        for i, net in enumerate(self.nets):
-            if best is None or best.running[i]:
-                net.history.new_epoch()
-                net.history.record("epoch", len(net.history))
-                for name, values in figures.items():
-                    net.history.record(name, float(values[i]))
-
-    def _unstack(self):
-        """Give each trainer's module its parameters and buffers."""
-        for i, net in enumerate(self.nets):
-            vector_to_parameters(self.matrix[i].detach().clone(), net.module_.parameters())
-            for name, buffer in net.module_.named_buffers():
-                buffer.copy_(self.buffers[name][i])
-            net.generator.set_state(self.lead.generator.get_state())
-            net.interrupted_ = False
+    @torch.no_grad()
+    def copy_to(self, networks) -> None:
+        """Give each network its row of the parameters and buffers."""
+        for i, network in enumerate(networks):
+            vector_to_parameters(self.matrix[i].detach().clone(), network.parameters())
+            for name, buffer in network.named_buffers():
+                buffer.copy_(self.buffers_by_name[name][i])
 
 
-class _Best:
-    """The weights of each network after the epoch with its smallest validation loss.
+class BatchedTrainer(Trainer):
+    """A trainer of many networks at once, each as its own trainer would train it alone.
 
-    As `skorch.callbacks.EarlyStopping`, for all networks of a stack; one that has stopped is
-    trained on with the others, but its weights are kept.
+    Parameters
+    ----------
+    trainers : list of Trainer
+        Initialized trainers of networks of one kind. Their configurations may differ in what
+        concerns the loss, the learning rates and the weight decay.
     """
 
-    def __init__(self, stack):
-        self.stack, n = stack, len(stack.nets)
-        self.patience = _early_stopping(stack.lead).patience
-        self.running, self.misses = np.ones(n, dtype=bool), np.zeros(n, dtype=int)
-        self.loss, self.epoch = np.full(n, np.inf), np.zeros(n, dtype=int)
-        self.state = [tensor.detach().clone() for tensor in self._tensors()]
+    def __init__(self, trainers: list[Trainer]):
+        lead = trainers[0]
+        super().__init__(
+            BatchedNetwork([trainer.module_ for trainer in trainers]),
+            config=replace(lead.config.without_callbacks(), lr_schedule="constant"),
+            generator=lead.generator,
+            n_classes=lead.n_classes,
+        )
+        self.trainers = trainers
 
-    def _tensors(self):
-        return [self.stack.matrix.detach(), *self.stack.buffers.values()]
+    @property
+    def _default_callbacks(self):
+        return [("epoch_timer", EpochTimer()), ("histories", _Histories())]
 
-    def look(self, losses, epoch) -> bool:
-        """Keep what is best so far; return whether any network shall train on."""
-        better = self.running & (losses < self.loss)
-        self.loss[better], self.epoch[better] = losses[better], epoch
-        self.misses = np.where(better, 0, self.misses + 1)
-        for kept, tensor in zip(self.state, self._tensors(), strict=True):
+    def initialize_optimizer(self, *args, **kwargs):
+        self.smoothing_ = self._column([t.config.label_smoothing for t in self.trainers])
+        self.lr_factors_ = torch.stack(list(map(_flat_lr_factors, self.trainers))).to(self.device)
+        options = [trainer.config.optimizer_options for trainer in self.trainers]
+        self.optimizer_ = BATCHED_OPTIMIZERS[self.config.optimizer](
+            self.module_.matrix,
+            weight_decay=self._column([each.get("weight_decay", 0.0) for each in options]),
+            momentum=self._column([each.get("momentum", 0.0) for each in options]),
+        )
+        return self
+
+    def _column(self, values):
+        return torch.tensor(values, dtype=torch.float32, device=self.device)[:, None]
+
+    def train_all(self, data: list[WeightedSubset], valid_data: WeightedSubset | None):
+        """Train all networks on the same samples, with weights of its own for each.
+
+        Returns
+        -------
+        finite : ndarray of shape (n_networks,), dtype bool
+            False for a network whose loss or logits became infinite or NaN.
+        """
+        self.finite_ = np.ones(len(self.trainers), dtype=bool)
+        self.train(_combine(data), valid_data)
+        if self.interrupted_:
+            raise KeyboardInterrupt
+        self.module_.copy_to([trainer.module_ for trainer in self.trainers])
+        for trainer in self.trainers:
+            trainer.generator.set_state(self.generator.get_state())
+        first = data[0].dataset.X[:1]
+        return self.finite_ & [trainer.has_finite_logits(first) for trainer in self.trainers]
+
+    def fit_loop(self, X, y=None, epochs=None, **fit_params):
+        n_steps = self.max_epochs * len(self.get_iterator(X, training=True))
+        rates = [_learning_rates(trainer, n_steps) for trainer in self.trainers]
+        rates = torch.tensor(np.stack(rates, axis=1), dtype=torch.float32)
+        #: Learning rates, (n_steps, n_networks, 1).
+        self.rates_ = rates[:, :, None].to(self.device)
+        return super().fit_loop(X, y, epochs, **fit_params)
+
+    def current_lr(self):
+        return self.rates_[self.n_steps_, :, 0].numpy(force=True)
+
+    def train_step(self, batch, weights=None, **fit_params):
+        self.module_.matrix.grad = None
+        step = self.train_step_single(batch, weights=weights)
+        self.optimizer_.step(self.rates_[self.n_steps_] * self.lr_factors_)
+        self.n_steps_ += 1
+        return step
+
+    def evaluate(self, batch, weights):
+        """Return the sum of the mean losses of all networks, their logits and counts.
+
+        The "counts" are of shape (4, n_networks): the sum of losses, the number of samples, the
+        weights of errors and all weights.
+        """
+        images, targets = batch
+        targets = targets.to(self.device)
+        n_networks = len(self.trainers)
+        weights = torch.ones(len(targets)) if weights is None else weights
+        weights = weights.view(len(targets), -1).T.expand(n_networks, -1).to(self.device)
+        logits = self.infer(images)
+        losses = (self._losses(logits, targets) * weights).mean(1)
+        wrong = (logits.detach().argmax(2) != targets) * weights
+        n_samples = torch.full_like(losses, len(targets)).detach()
+        counts = [losses.detach() * n_samples, n_samples, wrong.sum(1), weights.sum(1)]
+        return {"loss": losses.sum(), "y_pred": logits, "counts": torch.stack(counts)}
+
+    def _losses(self, logits, targets):
+        """Return the loss of each network for each sample."""
+        network = self.module_.network
+        if hasattr(network, "loss"):
+            return vmap(network.loss, in_dims=(0, None))(logits, targets)
+        log_proba = logits.log_softmax(2)
+        of_target = log_proba.gather(2, targets[None, :, None].expand(len(logits), -1, 1))[:, :, 0]
+        return -of_target.lerp(log_proba.mean(2), self.smoothing_)
+
+    def check_losses(self, losses):
+        """Let a network diverge, which `train_all` reports, without an end to all others."""
+
+    def check_logits(self, X):
+        """Leave the check to `train_all`, as that of the losses."""
+
+    def count(self, block, steps):
+        return torch.stack([step["counts"] for step in steps]).sum(0).cpu().double().numpy()
+
+    def record_epoch(self, prefix, counts):
+        """Record arrays with the loss and the error of each network."""
+        loss, n_samples, wrong, weight = counts
+        self.history.record(prefix + "_loss", loss / n_samples)
+        self.history.record(prefix + "_error", wrong / weight)
+        if prefix == "valid":
+            self.history.record("valid_acc", 1 - wrong / weight)
+        self.finite_ &= np.isfinite(loss)
+
+
+class _Histories(Callback):
+    """Write the history of each network's trainer, and stop early what its trainer would stop.
+
+    A network that has stopped is trained on with the others, but its best weights are kept.
+    """
+
+    def on_train_begin(self, net, **kwargs):
+        n = len(net.trainers)
+        self.patience_ = net.trainers[0].config.patience
+        self.running_, self.misses_ = np.ones(n, dtype=bool), np.zeros(n, dtype=int)
+        self.loss_, self.epoch_ = np.full(n, np.inf), np.zeros(n, dtype=int)
+        self.best_ = [tensor.clone() for tensor in net.module_.tensors()]
+
+    def on_epoch_end(self, net, **kwargs):
+        figures = {name: net.history[-1][name] for name in _FIGURES if name in net.history[-1]}
+        seconds = net.history[-1]["dur"] / len(net.trainers)
+        for i in np.flatnonzero(self.running_):
+            history = net.trainers[i].history
+            history.new_epoch()
+            history.record("epoch", len(history))
+            for name, values in figures.items():
+                history.record(name, float(values[i]))
+            history.record("dur", seconds)
+        if self.patience_ is not None:
+            self._update_best(net, figures["valid_loss"])
+
+    def _update_best(self, net, losses):
+        better = self.running_ & (losses < self.loss_)
+        self.loss_[better], self.epoch_[better] = losses[better], net.history[-1]["epoch"]
+        self.misses_ = np.where(better, 0, self.misses_ + 1)
+        for kept, tensor in zip(self.best_, net.module_.tensors(), strict=True):
             kept[better] = tensor[better]
-        self.running &= self.misses < self.patience
-        return bool(self.running.any())
+        self.running_ &= self.misses_ < self.patience_
+        if not self.running_.any():
+            raise KeyboardInterrupt  # which ends a training in skorch
 
-    def restore(self):
-        """Go back to the best weights, and tell the trainers' callbacks of their epochs."""
-        for kept, tensor in zip(self.state, self._tensors(), strict=True):
+    def on_train_end(self, net, **kwargs):
+        if self.patience_ is None:
+            return
+        for kept, tensor in zip(self.best_, net.module_.tensors(), strict=True):
             tensor.copy_(kept)
-        for net, epoch in zip(self.stack.nets, self.epoch, strict=True):
-            _early_stopping(net).best_epoch_ = int(epoch)
+        for trainer, epoch in zip(net.trainers, self.epoch_, strict=True):
+            dict(trainer.callbacks_)["early_stopping"].best_epoch_ = int(epoch)
 
 
-def _early_stopping(net):
-    return dict(net.callbacks_).get("early_stopping")
+#: The figures of an epoch that histories have of each network.
+_FIGURES = ("lr", "train_loss", "train_error", "valid_loss", "valid_error", "valid_acc")
+
+
+def _combine(data: list[WeightedSubset]) -> WeightedSubset:
+    """Return the samples of all networks, with a column of weights for each."""
+    first = data[0]
+    if not all(np.array_equal(each.indices, first.indices) for each in data):
+        raise ValueError("class_weight leaves other samples to some of the classifiers.")
+    combined = WeightedSubset(first.dataset, first.indices)
+    if any(each.weights is not None for each in data):
+        ones = np.ones(len(first), dtype=np.float32)
+        weights = [ones if each.weights is None else each.weights for each in data]
+        combined.weights = np.stack(weights, axis=1)
+    return combined
+
+
+def _flat_lr_factors(trainer: Trainer) -> torch.Tensor:
+    """Return the factor of the learning rate for each parameter of a network."""
+    factors = [
+        torch.full((parameter.numel(),), trainer.lr_factors_.get(name, 1.0))
+        for name, parameter in trainer.module_.named_parameters()
+    ]
+    return torch.cat(factors)
+
+
+def _learning_rates(trainer: Trainer, n_steps: int) -> np.ndarray:
+    schedule = SCHEDULES.get(trainer.config.lr_schedule, np.ones)
+    return trainer.lr * schedule(n_steps)

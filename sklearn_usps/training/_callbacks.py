@@ -1,10 +1,30 @@
-"""What a fit tells: a line per epoch, and a bar within the epoch."""
+"""The callbacks of a training: its log, its progress bar and early stopping."""
+
+from __future__ import annotations
 
 import sys
 
-from skorch.callbacks import Callback, ProgressBar
+from skorch.callbacks import Callback, EarlyStopping, ProgressBar
+
+from ._config import TrainingConfig
 
 BOLD, PLAIN = "\033[1m", "\033[0m"
+
+
+def training_callbacks(config: TrainingConfig) -> list:
+    """Return the callbacks of a training: ours for output, the user's, and early stopping."""
+    callbacks: list = []
+    # The bar is wiped off before the log prints the line of the epoch, so it comes first.
+    if config.verbose >= 2 and sys.stderr.isatty():
+        callbacks.append(("progress_bar", EpochBar()))
+    if config.verbose:
+        callbacks.append(("epoch_log", EpochLog()))
+    callbacks += config.callbacks
+    if config.patience is not None:
+        # Any smaller loss counts, so that the best epoch is the one with the smallest.
+        stopping = EarlyStopping(patience=config.patience, threshold=0, load_best=True)
+        callbacks.append(("early_stopping", stopping))
+    return callbacks
 
 
 class EpochLog(Callback):
@@ -12,8 +32,8 @@ class EpochLog(Callback):
 
     The number is bold where the validation loss is the smallest so far and standard output is a
     terminal: it is the epoch that early stopping would go back to. Without a validation set no
-    epoch is the best. Where there are several tasks, the last error is the mean over them, and
-    that of each follows in brackets.
+    epoch is bold. If there are several tasks, the last error is the mean over them, and that of
+    each follows in brackets.
     """
 
     def on_train_begin(self, net, X=None, y=None, **kwargs):
@@ -42,15 +62,15 @@ class EpochLog(Callback):
 
 
 def _is_best(epochs) -> bool:
-    """Whether the last epoch has the smallest validation loss; of equal ones the first counts."""
+    """Return True if the last epoch has the smallest validation loss; of equal ones the first."""
     losses = [epoch["valid_loss"] for epoch in epochs if "valid_loss" in epoch]
     return bool(losses) and all(losses[-1] < loss for loss in losses[:-1])
 
 
 class EpochBar(ProgressBar):
-    """Show a bar of the batches of an epoch.
+    """Progress bar of the batches of an epoch.
 
-    skorch takes all batches to have `batch_size` images, also those of validation.
+    skorch assumes that all batches have `batch_size` images, also those of validation.
     """
 
     def on_epoch_begin(self, net, dataset_train=None, dataset_valid=None, **kwargs):

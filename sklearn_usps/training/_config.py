@@ -1,129 +1,118 @@
-"""From the parameters of a classifier to the skorch net that does what they ask for."""
+"""The parameters of a training, checked and resolved, and the device to compute on."""
 
 from __future__ import annotations
 
-import copy
-import inspect
-import sys
+import os
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping, LRScheduler
-from torch import nn
+from skorch.callbacks import LRScheduler
 
 from ..preprocessing import RandomDeformation
-from ._callbacks import EpochBar, EpochLog
-from ._data import Split
-from ._trainer import Trainer
-from .optim._learning_rates import SCHEDULES, rate_factors
+from .optim._optimizers import find_optimizer
 
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 DEVICES = ("auto", "cpu", "cuda", "mps")
+#: The parameters that a configuration takes over without a change.
+_UNCHANGED = (
+    *("lr", "lr_schedule", "lr_scaling", "sampling", "batch_size", "max_epochs"),
+    *("label_smoothing", "verbose"),
+)
+_PROCESS_AT_IMPORT = os.getpid()
 
 
-def assemble_net(
-    classifier,
-    module: nn.Module,
-    generator: torch.Generator,
-    *,
-    trainer: type[Trainer] = Trainer,
-    **options,
-) -> Trainer:
-    """An initialized net around a network, as the parameters of a classifier say."""
-    augmentation = classifier.augmentation
-    defaults = {
-        "train_split": None,
-        "max_epochs": classifier.max_epochs,
-        "schedule": None,
-        "classes": np.arange(len(classifier.classes_)),
-    }
-    options = {**defaults, **options}
-    return trainer(
-        module,
-        image_shape=classifier.image_shape_,
-        generator=generator,
-        sampling=classifier.sampling,
-        augmentation=RandomDeformation() if isinstance(augmentation, str) else augmentation,
-        label_smoothing=classifier.label_smoothing,
-        lr_factors=_rate_factors(classifier, module),
-        lr=classifier.lr,
-        batch_size=classifier.batch_size,
-        verbose=classifier.verbose,
-        **_optimizer_options(classifier, options["device"]),
-        **options,
-    ).initialize()
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train a network.
 
+    The parameters have the names and meanings of those of :class:`~sklearn_usps.ConvNetClassifier`,
+    except for those below.
 
-def _rate_factors(classifier, module: nn.Module) -> dict[str, float]:
-    network, _ = classifier._network
-    if classifier.lr_scaling != "none" and isinstance(network, str):
-        # Our own networks tell the sizes of their planes without the memory that these would take.
-        module = copy.deepcopy(module).to("meta")
-    return rate_factors(classifier.lr_scaling, module, classifier.image_shape_)
+    Parameters
+    ----------
+    optimizer : type
+        A :class:`torch.optim.Optimizer` class.
 
+    optimizer_options : dict
+        Its keyword arguments beside `lr`.
 
-def _optimizer_options(classifier, device: str) -> dict:
-    optimizer = OPTIMIZERS.get(classifier.optimizer, classifier.optimizer)
-    if not (isinstance(optimizer, type) and issubclass(optimizer, torch.optim.Optimizer)):
-        raise ValueError(
-            f"optimizer must be one of {sorted(OPTIMIZERS)} or a torch.optim.Optimizer class. Got "
-            f"{optimizer!r} instead."
+    sizes_by_module : bool
+        Whether the network states the sizes of its layers without memory for their outputs, as the
+        networks by name do.
+
+    augmentation : callable or None
+        ``augmentation(images, generator)`` returns the deformed images of a block of batches.
+
+    patience : int or None
+        Number of epochs to wait for a smaller validation loss; None: no early stopping.
+
+    device : {"cpu", "cuda", "mps"}
+        Where to compute.
+    """
+
+    image_shape: tuple[int, int]
+    optimizer: type[torch.optim.Optimizer]
+    optimizer_options: dict[str, Any]
+    lr: float
+    lr_schedule: str
+    lr_scaling: str
+    sizes_by_module: bool
+    sampling: str
+    batch_size: int
+    max_epochs: int
+    label_smoothing: float
+    augmentation: Callable | None
+    callbacks: tuple
+    patience: int | None
+    device: str
+    verbose: int
+
+    def __post_init__(self):
+        if self.lr_schedule != "constant" and any(map(_is_lr_scheduler, self.callbacks)):
+            raise ValueError(
+                "An LRScheduler among the callbacks has no effect beside "
+                f"lr_schedule={self.lr_schedule!r}: set lr_schedule='constant'."
+            )
+
+    @classmethod
+    def from_params(cls, params: dict[str, Any], image_shape: tuple[int, int]) -> TrainingConfig:
+        """Resolve the parameters of a :class:`~sklearn_usps.ConvNetClassifier`."""
+        device = find_device(params["device"])
+        by_name = isinstance(params["network"], str)
+        optimizer, options = find_optimizer(
+            params["optimizer"],
+            # Fused kernels take real parameters alone, and loaded state must lie in memory as they
+            # do: the parameters of users' networks may be others.
+            fused=by_name and device != "mps",
+            momentum=params["momentum"],
+            weight_decay=params["weight_decay"],
         )
-    accepted = inspect.signature(optimizer).parameters
-    options = {
-        f"optimizer__{name}": getattr(classifier, name)
-        for name in ("momentum", "weight_decay")
-        if name in accepted
-    }
-    by_name = isinstance(classifier.optimizer, str) and isinstance(classifier.network, str)
-    if by_name and device != "mps":
-        # One kernel for all parameters: a tenth less time per batch of the smallest network. It
-        # takes real parameters alone, and loaded state must lie in memory as they do: those of
-        # users' networks may be others.
-        options["optimizer__fused"] = True
-    return {"optimizer": optimizer, **options}
-
-
-def fit_options(classifier, split: Split, n_batches: int) -> dict:
-    """Options of a net that trains for `max_epochs` of `n_batches`, with early stopping."""
-    schedule = SCHEDULES.get(classifier.lr_schedule)
-    callbacks = [*_log(classifier), *(classifier.callbacks or [])]
-    if schedule is not None and any(map(_is_lr_scheduler, classifier.callbacks or [])):
-        raise ValueError(
-            "An LRScheduler among the callbacks has no effect beside "
-            f"lr_schedule={classifier.lr_schedule!r}: set lr_schedule='constant'."
+        augmentation = params["augmentation"]
+        return cls(
+            image_shape=image_shape,
+            optimizer=optimizer,
+            optimizer_options=options,
+            sizes_by_module=by_name,
+            augmentation=RandomDeformation() if isinstance(augmentation, str) else augmentation,
+            callbacks=tuple(params["callbacks"] or ()),
+            patience=params["n_iter_no_change"] if params["early_stopping"] else None,
+            device=device,
+            **{name: params[name] for name in _UNCHANGED},
         )
-    if classifier.early_stopping:
-        # Any smaller loss counts, so that the best epoch is the one with the smallest.
-        stop = EarlyStopping(patience=classifier.n_iter_no_change, threshold=0, load_best=True)
-        callbacks.append(("early_stopping", stop))
-    return {
-        "callbacks": callbacks,
-        "train_split": split,
-        "schedule": None if schedule is None else schedule(classifier.max_epochs * n_batches),
-    }
 
-
-def partial_fit_options(classifier, split: Split) -> dict:
-    """Options of a net that trains for one epoch, at a constant learning rate."""
-    callbacks = [*_log(classifier), *(classifier.callbacks or [])]
-    return {"callbacks": callbacks, "train_split": split, "max_epochs": 1}
+    def without_callbacks(self) -> TrainingConfig:
+        """Return the same without callbacks, early stopping and output."""
+        return replace(self, callbacks=(), patience=None, verbose=0)
 
 
 def _is_lr_scheduler(callback) -> bool:
     return isinstance(callback[1] if isinstance(callback, tuple) else callback, LRScheduler)
 
 
-def _log(classifier) -> list:
-    # The bar is wiped off before the line of the epoch is printed.
-    bar = [("progress_bar", EpochBar())] if classifier.verbose >= 2 else []
-    log = [("epoch_log", EpochLog())] if classifier.verbose else []
-    return [*(bar if sys.stderr.isatty() else []), *log]
-
-
 def find_device(device: str) -> str:
-    """The device that a name stands for on this machine."""
+    """Return the device that a name stands for on this machine."""
     if device == "auto":
         return next((name for name in ("cuda", "mps") if _is_available(name)), "cpu")
     if not _is_available(device):
@@ -134,7 +123,7 @@ def find_device(device: str) -> str:
 
 
 def find_device_or_cpu(device: str) -> str:
-    """The device that a name stands for on this machine, with a warning the CPU if none."""
+    """Return the device that a name stands for on this machine, or with a warning the CPU."""
     if device not in DEVICES:
         raise ValueError(f"device must be one of {DEVICES}")
     if device == "auto" or _is_available(device):
@@ -153,3 +142,14 @@ def _is_available(device: str) -> bool:
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,
     }[device]()
+
+
+def use_one_thread_in_fork() -> None:
+    """Let torch compute in one thread if this process was forked.
+
+    GNU OpenMP, which torch computes with on Linux, has no threads in the child of a process in
+    which it had some, but does not know, so that an operation in several threads waits forever.
+    torch's own data loaders set one thread in their processes too.
+    """
+    if os.getpid() != _PROCESS_AT_IMPORT:
+        torch.set_num_threads(1)

@@ -1,138 +1,238 @@
-"""Which samples train, which validate, and what each of them counts."""
+"""Images, targets and weights of a training or validation set, and their batches."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from sklearn.model_selection import train_test_split
+from sklearn.utils import gen_batches
 from sklearn.utils.class_weight import compute_sample_weight
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+#: Approximate number of images of a block: the work per block vanishes, and it takes few megabytes.
+BLOCK_SIZE = 2048
 
-class Part(Subset):
-    """Some samples of a data set, and what each of them counts.
+
+class WeightedSubset(Subset):
+    """Some samples of a data set and their weights.
 
     Parameters
     ----------
     dataset : skorch.dataset.Dataset
-        The data set, which is not copied.
+        The data set, which is not copied. Its `X` is of shape (n_samples, height * width), its `y`
+        an array of class indices or None.
 
-    rows : ndarray of shape (n_part,), dtype int64
+    rows : ndarray of shape (n_subset,), dtype int64
         The samples.
 
-    weights : ndarray of shape (n_part,) or None
-        Their weights, positive. `weights` of the part have a mean of one, or are None where all are
+    weights : ndarray of shape (n_subset,) or None, default=None
+        Their weights, positive. The attribute `weights` has a mean of one, or is None where all are
         equal.
     """
 
-    def __init__(self, dataset: Dataset, rows: np.ndarray, weights: np.ndarray | None):
+    def __init__(self, dataset: Dataset, rows: np.ndarray, weights: np.ndarray | None = None):
         super().__init__(dataset, rows)
         if weights is None or weights.min() == weights.max():
             self.weights = None
         else:
             self.weights = (weights / weights.mean()).astype(np.float32)
 
-
-@dataclass(frozen=True)
-class Split:
-    """What tells skorch, as its `train_split`, which samples train and which validate."""
-
-    train_rows: np.ndarray
-    train_weights: np.ndarray | None
-    valid_rows: np.ndarray | None = None
-    valid_weights: np.ndarray | None = None
-    #: The data set of the rows that validate; None: that of the training samples.
-    valid_data: Dataset | None = None
-
-    def __call__(self, dataset: Dataset, y=None) -> tuple[Part, Part | None]:
-        train = Part(dataset, self.train_rows, self.train_weights)
-        if self.valid_rows is None:
-            return train, None
-        valid_data = dataset if self.valid_data is None else self.valid_data
-        return train, Part(valid_data, self.valid_rows, self.valid_weights)
+    @property
+    def targets(self) -> np.ndarray:
+        """The class index of each sample."""
+        return self.dataset.y[self.indices]
 
 
-def make_split(
-    y: np.ndarray,
-    classes: np.ndarray,
-    sample_weight: np.ndarray | None,
-    class_weight,
-    *,
-    valid: tuple | None = None,
-    fraction: float | None = None,
-    random_state=None,
-) -> Split:
-    """Train on all samples and validate on others, or on a fraction of each class, or not at all.
+class Block(NamedTuple):
+    """Images that are read and deformed at once, in the order of training."""
+
+    images: torch.Tensor
+    targets: torch.Tensor | None
+    weights: torch.Tensor | None
+    #: The rows of each batch.
+    slices: list[slice]
+
+    def batches(self) -> Iterator[tuple]:
+        """Yield each batch, a tuple of images and targets, and its weights."""
+        for rows in self.slices:
+            targets = None if self.targets is None else self.targets[rows]
+            weights = None if self.weights is None else self.weights[rows]
+            yield (self.images[rows], targets), weights
+
+
+def batch_slices(n_samples: int, batch_size: int) -> list[slice]:
+    """Cut samples into batches.
+
+    A single sample that is left over joins the batch before it, since batch normalization can
+    learn nothing from one value.
+    """
+    return list(gen_batches(n_samples, batch_size, min_batch_size=min(2, batch_size)))
+
+
+class BatchIterator:
+    """The batches of a data set, as slices of blocks.
+
+    One index into the array of all images reads many batches, so that a batch costs no more than a
+    slice. No more than a block is copied, so the array may be a memory map.
 
     Parameters
     ----------
-    y : ndarray of shape (n_samples,), dtype int64
-        Indices of the labels in `classes`.
+    dataset : skorch.dataset.Dataset or WeightedSubset
+        The data set.
+
+    image_shape : tuple of int (height, width)
+        Shape of the images.
+
+    slices : list of slice
+        The samples of each batch, by their position in the order of the pass.
+
+    sample : callable, default=None
+        Draws the samples of each pass: ``sample(n_samples)`` returns as many indices. By default,
+        all samples in their order.
+    """
+
+    def __init__(self, dataset, image_shape, slices, *, sample=None):
+        self.dataset, self.rows, self.weights = dataset, None, None
+        if isinstance(dataset, WeightedSubset):
+            self.dataset, self.rows = dataset.dataset, dataset.indices
+            self.weights = dataset.weights
+        self.image_shape = image_shape
+        self.sample = sample
+        self.slices = slices
+        self.batches_per_block = max(1, BLOCK_SIZE // (slices[0].stop - slices[0].start))
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __iter__(self) -> Iterator[Block]:
+        drawn = None if self.sample is None else self.sample(self.slices[-1].stop)
+        for i in range(0, len(self.slices), self.batches_per_block):
+            batches = self.slices[i : i + self.batches_per_block]
+            begin, end = batches[0].start, batches[-1].stop
+            picked = slice(begin, end) if drawn is None else drawn[begin:end]
+            rows = picked if self.rows is None else self.rows[picked]
+            # A copy of a few rows may be written to, even where X is read-only or on disk.
+            images = torch.from_numpy(np.array(self.dataset.X[rows], dtype=np.float32))
+            y = self.dataset.y
+            yield Block(
+                images.view(-1, 1, *self.image_shape),
+                None if y is None else torch.as_tensor(y[rows]),
+                None if self.weights is None else torch.from_numpy(self.weights[picked]),
+                [slice(batch.start - begin, batch.stop - begin) for batch in batches],
+            )
+
+
+def draw_samples(sampling: str, n_samples: int, n_drawn: int, generator) -> np.ndarray:
+    """Draw indices of samples: all in random order, over and over, or independently."""
+    if sampling == "replacement":
+        return torch.randint(n_samples, (n_drawn,), generator=generator).numpy()
+    orders = [torch.randperm(n_samples, generator=generator) for _ in range(0, n_drawn, n_samples)]
+    return torch.cat(orders)[:n_drawn].numpy()
+
+
+class LabeledImages(NamedTuple):
+    """Checked images, their class indices, and their weights or None."""
+
+    X: np.ndarray
+    y: np.ndarray
+    weights: np.ndarray | None
+
+
+def split_samples(
+    data: LabeledImages,
+    classes: np.ndarray,
+    class_weight,
+    *,
+    valid: LabeledImages | None = None,
+    fraction: float | None = None,
+    random_state=None,
+    group_of: Callable | None = None,
+) -> tuple[WeightedSubset, WeightedSubset | None]:
+    """Return the samples to train on and those to validate on, if any.
+
+    Parameters
+    ----------
+    data : LabeledImages
+        The samples given to `fit`. Their weights count in training and where they are held out.
 
     classes : ndarray of shape (n_classes,)
-        The labels.
-
-    sample_weight : ndarray of shape (n_samples,) or None
-        What each sample counts, both in training and if it is held out.
+        The label of each class index.
 
     class_weight : dict, "balanced" or None
-        What samples of each class count in training.
+        Weights of the classes in training.
 
-    valid : tuple or None
-        Images, indices of labels and weights (or None) of the samples to validate on.
+    valid : LabeledImages or None
+        Separate samples to validate on.
 
     fraction : float or None
-        Share of the samples to hold out without `valid`.
+        Fraction of the samples of each class to hold out if `valid` is None.
 
     random_state : RandomState or None
-        Draws them.
+        Draws the samples to hold out.
+
+    group_of : callable or None
+        Returns the group of each sample, such as its task, from an array of class indices. The
+        weights of each group then have a mean of one.
     """
-    if sample_weight is not None:
-        sample_weight = scale(sample_weight)
-    rows, weights = _weigh(y, classes, sample_weight, class_weight)
+    X, y, weights = data
+    if weights is not None:
+        weights = scale_weights(weights)
+    rows, train_weights = _combine_weights(y, classes, weights, class_weight)
     if len(rows) == 0:
         raise ValueError(
             "There is no sample to train on: sample_weight or class_weight is zero for all."
         )
+    samples, valid_samples = Dataset(X, y), None
     if valid is not None:
-        X_val, y_val, weights_val = valid
-        return Split(
-            rows, weights, *_weigh(y_val, classes, weights_val, None), Dataset(X_val, y_val)
+        valid_rows, valid_weights = _combine_weights(valid.y, classes, valid.weights, None)
+        valid_samples = Dataset(valid.X, valid.y)
+    elif fraction is not None:
+        _check_fraction(y[rows], classes, fraction)
+        kept, held_out = train_test_split(
+            np.arange(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state
         )
-    if fraction is None:
-        return Split(rows, weights)
-    if (alone := np.flatnonzero(np.bincount(y[rows]) == 1)).size:
+        valid_rows, valid_samples = rows[held_out], samples
+        valid_weights = None if weights is None else weights[valid_rows]
+        rows, train_weights = rows[kept], None if train_weights is None else train_weights[kept]
+
+    def subset(samples, rows, weights):
+        if group_of is not None and weights is not None:
+            weights = _scale_by_group(weights, group_of(samples.y[rows]))
+        return WeightedSubset(samples, rows, weights)
+
+    train = subset(samples, rows, train_weights)
+    if valid_samples is None:
+        return train, None
+    return train, subset(valid_samples, valid_rows, valid_weights)
+
+
+def _check_fraction(y: np.ndarray, classes: np.ndarray, fraction: float) -> None:
+    """Check that a fraction of the samples of each class can be held out."""
+    if (alone := np.flatnonzero(np.bincount(y) == 1)).size:
         raise ValueError(
             "early_stopping holds out samples of each class, but there is only one of "
-            f"{classes[alone].tolist()}. Leave them out, or give X_val."
+            f"{classes[alone].tolist()}. Leave them out, or pass X_val."
         )
-    n_classes, n_held_out = len(np.unique(y[rows])), math.ceil(fraction * len(rows))
-    if min(n_held_out, len(rows) - n_held_out) < n_classes:
+    n_classes, n_held_out = len(np.unique(y)), math.ceil(fraction * len(y))
+    if min(n_held_out, len(y) - n_held_out) < n_classes:
         raise ValueError(
-            f"validation_fraction={fraction} divides {len(rows)} samples so that {n_held_out} are "
-            f"held out: too few for {n_classes} classes in both parts. Change it, or give X_val."
+            f"validation_fraction={fraction} divides {len(y)} samples so that {n_held_out} are "
+            f"held out: too few for {n_classes} classes in both parts. Change it, or pass X_val."
         )
-    train, held_out = train_test_split(
-        np.arange(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state
-    )
-    return Split(
-        rows[train],
-        None if weights is None else weights[train],
-        rows[held_out],
-        None if sample_weight is None else sample_weight[rows[held_out]],
-    )
 
 
-def _weigh(
+def _combine_weights(
     y: np.ndarray, classes: np.ndarray, sample_weight: np.ndarray | None, class_weight
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """The samples that count, and the product of both weights of each of them.
+    """Return the samples of positive weight, and the product of both weights of each of them.
 
-    A sample of weight zero is left out, so that it changes nothing, as if it were not there.
+    Leaving out a sample of weight zero makes it change nothing, as if it were missing.
     """
     rows = np.arange(len(y))
     if sample_weight is not None:
@@ -141,16 +241,16 @@ def _weigh(
     if class_weight is None:
         return rows, sample_weight
     if isinstance(class_weight, dict):
-        weights = scale(_of_classes(classes, class_weight)[y[rows]])
+        weights = scale_weights(_weights_of_classes(classes, class_weight)[y[rows]])
     else:
-        weights = scale(compute_sample_weight(class_weight, y[rows]))
+        weights = scale_weights(compute_sample_weight(class_weight, y[rows]))
     if sample_weight is not None:
         weights = weights * sample_weight
     return rows[weights > 0], weights[weights > 0]
 
 
-def _of_classes(classes: np.ndarray, class_weight: dict) -> np.ndarray:
-    """The weight of each class, one where the dict has none."""
+def _weights_of_classes(classes: np.ndarray, class_weight: dict) -> np.ndarray:
+    """Return the weight of each class, one where the dict has none."""
     labels = classes.tolist()
     if unknown := [label for label in class_weight if label not in labels]:
         raise ValueError(f"class_weight has {unknown}, but the classes are {labels}.")
@@ -166,6 +266,12 @@ def _is_weight(value) -> bool:
         return False
 
 
-def scale(weights: np.ndarray) -> np.ndarray:
+def scale_weights(weights: np.ndarray) -> np.ndarray:
     """Divide weights by a power of two, which rounds nothing, so that no sum of them overflows."""
     return np.ldexp(weights, -np.frexp(abs(weights).max(initial=0))[1])
+
+
+def _scale_by_group(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return weights of which those of each group have a mean of one."""
+    means = np.bincount(groups, weights) / np.maximum(np.bincount(groups), 1)
+    return weights / means[groups]

@@ -1,103 +1,88 @@
-"""The skorch net that trains: a batch is a slice, and there is little work around it.
+"""The skorch net that trains one network: a batch is a slice, with little work around it.
 
-skorch gives the loop over epochs, the history and the callbacks. What it adds to a batch beyond a
-bare PyTorch loop is taken away here: the data loader, which collates single samples; the walk over
-all modules that sets their mode; the history of each batch and calls of callbacks, where none
-listens to batches; and torch's schedulers.
+skorch provides the loop over epochs, the history and the callbacks. This module replaces what it
+adds to a batch beyond a bare PyTorch loop: the data loader, which collates single samples; the walk
+over all modules that sets their mode; the history of each batch and calls of callbacks, where no
+callback listens to batches; and torch's schedulers.
 """
 
 from __future__ import annotations
 
-import dis
 import math
+import operator
+from collections.abc import Callable
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
+from skorch.helper import predefined_split
 from torch import nn
 from torch.nn import functional
 
-from . import _fork  # noqa: F401 (registers itself)
-from ._batches import Batches, Block, batch_slices, split_block
+from ._callbacks import training_callbacks
+from ._config import TrainingConfig, use_one_thread_in_fork
+from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
+from .optim._learning_rates import SCHEDULES, rate_factors
 
-#: How many images to look at at once where no gradient is needed.
+#: Number of images to evaluate at once where no gradient is needed.
 INFERENCE_BATCH_SIZE = 512
 
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
 
 class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
-    """A callback asks to end the training.
-
-    skorch's callbacks do so by a statement that raises a KeyboardInterrupt, between two epochs. Any
-    other is the user's Ctrl-C.
-    """
+    """Request of a callback to end the training, which in skorch is a KeyboardInterrupt."""
 
 
 class Trainer(NeuralNetClassifier):
-    """A skorch net whose data are images, each a row of pixels in one array.
+    """A skorch net that trains a network on images, each a row of pixels in one array.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The network; see `_networks` for what it has to offer.
+        The network, with the contract of :mod:`sklearn_usps.networks`.
 
-    image_shape : tuple of int (height, width)
-        Shape of the images.
+    config : TrainingConfig
+        How to train it.
 
     generator : torch.Generator
-        Where samples and deformation are drawn from.
+        Source of the random numbers of sampling and augmentation.
 
-    sampling : {"shuffle", "replacement"}
-        Whether each epoch has all samples in a random order, or as many drawn independently.
-
-    augmentation : callable or None
-        ``augmentation(images, generator)`` deforms the images of a block of batches in training.
-
-    label_smoothing : float
-        Of the cross-entropy, where the network has no loss of its own.
-
-    lr_factors : dict of str to float
-        What to multiply the learning rate by, for parameters by name; one for all others.
-
-    schedule : ndarray of shape (n_batches,) or None
-        What to multiply the learning rate by, for each batch of the training; None: one.
-
-    **options
-        As of `skorch.NeuralNetClassifier`.
+    n_classes : int
+        Number of classes, whose targets are 0 to ``n_classes - 1``.
     """
 
     def __init__(
         self,
-        module,
+        module: nn.Module,
         *,
-        image_shape,
-        generator,
-        sampling,
-        augmentation,
-        label_smoothing,
-        lr_factors,
-        schedule,
-        **options,
+        config: TrainingConfig,
+        generator: torch.Generator,
+        n_classes: int,
     ):
+        options: dict[str, Any] = config.optimizer_options
         super().__init__(
             module,
             criterion=nn.CrossEntropyLoss,
-            criterion__label_smoothing=label_smoothing,
+            criterion__label_smoothing=config.label_smoothing,
+            optimizer=config.optimizer,
+            **{f"optimizer__{name}": value for name, value in options.items()},
+            lr=config.lr,
+            max_epochs=config.max_epochs,
+            batch_size=config.batch_size,
+            classes=np.arange(n_classes),
+            train_split=None,
             predict_nonlinearity=partial(_probabilities, module),
-            **options,
+            callbacks=training_callbacks(config),
+            verbose=config.verbose,
+            device=config.device,
         )
-        self.image_shape = image_shape
+        self.config = config
         self.generator = generator
-        self.sampling = sampling
-        self.augmentation = augmentation
-        self.label_smoothing = label_smoothing
-        self.lr_factors = lr_factors
-        self.schedule = schedule
+        self.n_classes = n_classes
 
     @property
     def _default_callbacks(self):
@@ -111,18 +96,25 @@ class Trainer(NeuralNetClassifier):
         super().initialize_callbacks()
         callbacks = [callback for _, callback in self.callbacks_]
         self.listeners_ = {
-            event: [
-                getattr(callback, event) for callback in callbacks if _overrides(callback, event)
-            ]
+            event: [getattr(each, event) for each in callbacks if _overrides(each, event)]
             for event in _BATCH_EVENTS
         }
         return self
+
+    def initialize_optimizer(self, *args, **kwargs):
+        self.lr_factors_ = rate_factors(
+            self.config.lr_scaling,
+            self.module_,
+            self.config.image_shape,
+            on_meta_device=self.config.sizes_by_module,
+        )
+        return super().initialize_optimizer(*args, **kwargs)
 
     def get_params_for_optimizer(self, prefix, named_parameters):
         _, options = super().get_params_for_optimizer(prefix, [])
         groups: dict[float, list] = {}
         for name, parameter in named_parameters:
-            groups.setdefault(self.lr_factors.get(name, 1.0), []).append(parameter)
+            groups.setdefault(self.lr_factors_.get(name, 1.0), []).append(parameter)
         lr = options["lr"]
         return (
             [
@@ -131,23 +123,31 @@ class Trainer(NeuralNetClassifier):
             ],
         ), options
 
-    # The loop over the batches of an epoch
+    # The training
 
-    def notify(self, method_name, **cb_kwargs):
-        if method_name in _BATCH_EVENTS:
-            for listener in self.listeners_[method_name]:
-                listener(self, **cb_kwargs)
-            return
-        try:
-            super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as error:
-            if method_name.startswith("on_epoch") and _is_from_statement(error):
-                raise StopTraining from error
-            raise
+    def train(self, data: WeightedSubset, valid_data: WeightedSubset | None = None) -> None:
+        """Train for `max_epochs`; afterwards the history has the epochs that were completed.
+
+        The attribute `interrupted_` says whether Ctrl-C ended the training.
+
+        Raises
+        ------
+        ValueError
+            If a loss or, after the last step, a logit is infinite or NaN.
+        """
+        self.train_split = None if valid_data is None else predefined_split(valid_data)
+        self.partial_fit(data)
+        self.train_split = None  # it refers to the validation set
+        if self.history and not self.interrupted_:
+            self.check_logits(data.dataset.X[:1])
+        if self.history and "dur" not in self.history[-1]:  # interrupted
+            del self.history[-1]
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        self.interrupted_ = False
-        self.n_steps_ = 0
+        self.interrupted_, self.n_steps_, self.n_epochs_before_ = False, 0, len(self.history)
+        schedule = SCHEDULES.get(self.config.lr_schedule)
+        n_batches = len(self.get_iterator(self.get_split_datasets(X, y)[0], training=True))
+        self.schedule_ = None if schedule is None else schedule(self.max_epochs * n_batches)
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
         except StopTraining:
@@ -156,66 +156,102 @@ class Trainer(NeuralNetClassifier):
             self.interrupted_ = True
             raise
 
+    def notify(self, method_name, **cb_kwargs):
+        """Call the callbacks; a KeyboardInterrupt of one during an epoch ends the training.
+
+        Any other KeyboardInterrupt is the user's Ctrl-C.
+        """
+        try:
+            if method_name in _BATCH_EVENTS:
+                for listener in self.listeners_[method_name]:
+                    listener(self, **cb_kwargs)
+            else:
+                super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as error:
+            if method_name.startswith(("on_epoch", "on_batch")):
+                raise StopTraining from error
+            raise
+
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:
             return
-        epoch = self.history[-1]
         if training:
             self._follow_schedule()
-            group = self.optimizer_.param_groups[0]
-            epoch["lr"] = group["lr"] / group["lr_factor"]
+            self.history[-1]["lr"] = self.current_lr()
         self._set_training(training)
-        run_block = self._run_and_tell if any(self.listeners_.values()) else self._run_block
-        wrong, weight = 0.0, 0.0
+        run_block = self._run_and_notify if any(self.listeners_.values()) else self._run_block
+        counts: Any = 0.0
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
-            if training and self.augmentation is not None:
-                block = block._replace(images=self.augmentation(block.images, self.generator))
-            scores = run_block(block, training, prefix, step_fn)
-            block_wrong, block_weight = _count_wrong(scores, block.targets, block.weights)
-            wrong, weight = wrong + block_wrong, weight + block_weight
-        epoch[prefix + "_batch_count"] = len(iterator)
-        epoch[prefix + "_error"] = wrong / weight
+            if training and self.config.augmentation is not None:
+                images = self.config.augmentation(block.images, self.generator)
+                block = block._replace(images=images)
+            counts = counts + self.count(block, run_block(block, training, prefix, step_fn))
+        self.history[-1][prefix + "_batch_count"] = len(iterator)
+        self.record_epoch(prefix, counts)
 
-    def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[torch.Tensor]:
-        """Run the batches of a block, which in the history is one batch; return their scores."""
-        steps = [step_fn(batch, weights=weights) for batch, weights in split_block(block)]
+    def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
+        """Run the batches of a block, which the history records as one batch."""
+        steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
         losses = [step["loss"].item() for step in steps]
-        self._check_losses(losses)
-        sizes = [len(step["y_pred"]) for step in steps]
+        self.check_losses(losses)
+        sizes = [rows.stop - rows.start for rows in block.slices]
         mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
         self.history[-1]["batches"].append(
             {prefix + "_loss": mean, prefix + "_batch_size": sum(sizes)}
         )
-        return [step["y_pred"] for step in steps]
+        return steps
 
-    def _run_and_tell(self, block, training, prefix, step_fn) -> list[torch.Tensor]:
-        """The same where callbacks listen to batches, each of which is in the history."""
-        scores = []
-        for batch, weights in split_block(block):
+    def _run_and_notify(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
+        """Run the batches of a block and let callbacks listen to each of them."""
+        steps = []
+        for batch, weights in block.batches():
             record: dict = {}
             self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
             step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
-            self._check_losses([loss])
+            self.check_losses([loss])
             record[prefix + "_batch_size"] = len(batch[0])
-            scores.append(step["y_pred"])
+            steps.append(step)
             self.notify("on_batch_end", batch=batch, training=training, **step)
-        return scores
+        return steps
 
-    def _check_losses(self, losses: list[float]) -> None:
+    def count(self, block: Block, steps: list[dict]) -> np.ndarray:
+        """Return the sums over a block that `record_epoch` needs: weights of errors and of all."""
+        logits = torch.cat([step["y_pred"] for step in steps])
+        wrong = logits.argmax(1).cpu() != block.targets
+        if block.weights is None:
+            return np.array([float(wrong.sum()), len(wrong)])
+        sums = [block.weights[wrong], block.weights]
+        return np.array([float(weights.sum(dtype=torch.float64)) for weights in sums])
+
+    def record_epoch(self, prefix: str, counts: np.ndarray) -> None:
+        """Record the figures of an epoch from the sums over its blocks."""
+        wrong, weight = counts
+        self.history.record(prefix + "_error", wrong / weight)
+        if prefix == "valid":
+            self.record_with_best("valid_acc", 1 - wrong / weight, is_better=operator.gt)
+
+    def record_with_best(self, key: str, value: float, is_better: Callable) -> None:
+        """Record a figure and, as skorch does, whether it is the best of this training."""
+        before = [epoch[key] for epoch in self.history[self.n_epochs_before_ : -1] if key in epoch]
+        self.history.record(key, value)
+        self.history.record(key + "_best", all(is_better(value, other) for other in before))
+
+    def check_losses(self, losses: list[float]) -> None:
+        """Raise a ValueError if a loss is infinite or NaN."""
         for loss in losses:
             if not math.isfinite(loss):
                 raise self._diverged(f"The loss became {loss}")
 
-    def check_scores(self, X) -> None:
-        """Raise a ValueError if the network, after the last step, finds no finite scores for X."""
-        if not self.has_finite_scores(X):
-            raise self._diverged("The scores became infinite or NaN")
+    def check_logits(self, X) -> None:
+        """Raise a ValueError if a logit for images X is infinite or NaN."""
+        if not self.has_finite_logits(X):
+            raise self._diverged("The logits became infinite or NaN")
 
-    def has_finite_scores(self, X) -> bool:
-        """Whether no score for X is infinite or NaN."""
+    def has_finite_logits(self, X) -> bool:
+        """Return True if no logit for images X is infinite or NaN."""
         return bool(self.forward(X).isfinite().all())
 
     def _diverged(self, what: str) -> ValueError:
@@ -225,23 +261,29 @@ class Trainer(NeuralNetClassifier):
             "if its values are large."
         )
 
+    def current_lr(self) -> float:
+        """Return the learning rate of the next batch, without the factors of layers."""
+        group = self.optimizer_.param_groups[0]
+        return group["lr"] / group["lr_factor"]
+
     def _follow_schedule(self) -> None:
         """Set the learning rates of the next batch."""
-        if self.schedule is None or self.n_steps_ == len(self.schedule):
+        if self.schedule_ is None or self.n_steps_ == len(self.schedule_):
             return
-        lr = self.lr * float(self.schedule[self.n_steps_])
+        lr = self.lr * float(self.schedule_[self.n_steps_])
         for group in self.optimizer_.param_groups:
             group["lr"] = lr * group["lr_factor"]
 
+    # The data
+
     def get_iterator(self, dataset, training=False):
-        if training:
-            slices = batch_slices(len(dataset), self.batch_size)
-            return Batches(dataset, self.image_shape, slices, sample=self._sample)
-        slices = batch_slices(len(dataset), INFERENCE_BATCH_SIZE)
-        return Batches(dataset, self.image_shape, slices)
+        batch_size = self.batch_size if training else INFERENCE_BATCH_SIZE
+        slices = batch_slices(len(dataset), batch_size)
+        sample = self._sample if training else None
+        return BatchIterator(dataset, self.config.image_shape, slices, sample=sample)
 
     def _sample(self, n_samples):
-        return draw_samples(self.sampling, n_samples, n_samples, self.generator)
+        return draw_samples(self.config.sampling, n_samples, n_samples, self.generator)
 
     # One batch
 
@@ -265,20 +307,19 @@ class Trainer(NeuralNetClassifier):
         return steps[0]
 
     def train_step_single(self, batch, weights=None, **fit_params):
-        loss, scores = self.loss_and_scores(batch, weights)
-        loss.backward()
-        return {"loss": loss.detach(), "y_pred": scores.detach()}
+        step = self.evaluate(batch, weights)
+        step["loss"].backward()
+        return {name: value.detach() for name, value in step.items()}
 
     def validation_step(self, batch, weights=None, **fit_params):
         with torch.no_grad():
-            loss, scores = self.loss_and_scores(batch, weights)
-        return {"loss": loss, "y_pred": scores}
+            return self.evaluate(batch, weights)
 
-    def loss_and_scores(self, batch, weights):
-        """The mean loss of a batch, and the scores of its images."""
+    def evaluate(self, batch, weights) -> dict[str, torch.Tensor]:
+        """Return the "loss" of a batch, which training minimizes, and its logits, "y_pred"."""
         images, targets = batch
-        scores = self.infer(images)
-        return self.get_loss(scores, targets, weights=weights), scores
+        logits = self.infer(images)
+        return {"loss": self.get_loss(logits, targets, weights=weights), "y_pred": logits}
 
     def infer(self, x, **fit_params):
         return self.module_(x.to(self.device), **fit_params)
@@ -286,18 +327,18 @@ class Trainer(NeuralNetClassifier):
     def get_loss(self, y_pred, y_true, X=None, training=False, weights=None):
         return self.mean_loss(self.module_, y_pred, y_true, weights)
 
-    def mean_loss(self, network, scores, targets, weights) -> torch.Tensor:
-        """The mean loss of a network's scores for some samples."""
+    def mean_loss(self, network: nn.Module, logits, targets, weights) -> torch.Tensor:
+        """Return the mean loss of a network over the samples of a batch."""
         targets = targets.to(self.device)
         own_loss = getattr(network, "loss", None)
         if weights is None and own_loss is None:
-            return self.criterion_(scores, targets)
+            return self.criterion_(logits, targets)
         if own_loss is None:
             losses = functional.cross_entropy(
-                scores, targets, label_smoothing=self.label_smoothing, reduction="none"
+                logits, targets, label_smoothing=self.config.label_smoothing, reduction="none"
             )
         else:
-            losses = own_loss(scores, targets)
+            losses = own_loss(logits, targets)
         return (losses if weights is None else losses * weights.to(self.device)).mean()
 
     # Inference
@@ -305,22 +346,20 @@ class Trainer(NeuralNetClassifier):
     def forward_iter(self, X, training=False, device="cpu"):
         return self._map(self.infer, X, training, device)
 
-    def log_proba(self, X, test_time_augmentation: bool = False) -> torch.Tensor:
-        """Logarithms of probabilities of images X: (n_samples, n_classes)."""
+    def log_proba(self, X, *, with_shifts: bool = False) -> torch.Tensor:
+        """Return logarithms of probabilities of images X: (n_samples, n_classes)."""
 
         def log_proba(images):
             return log_probabilities(self.module_, self.infer(images))
 
         def log_mean_proba(images):
-            parts = [log_proba(shifted) for shifted in _shifts(images)]
+            parts = [log_proba(shifted) for shifted in shifted_images(images)]
             return torch.stack(parts).logsumexp(0) - math.log(len(parts))
 
-        return torch.cat(
-            list(self._map(log_mean_proba if test_time_augmentation else log_proba, X))
-        )
+        return torch.cat(list(self._map(log_mean_proba if with_shifts else log_proba, X)))
 
     def features(self, X) -> torch.Tensor:
-        """The last hidden layer on images X: (n_samples, n_features)."""
+        """Return the last hidden layer for images X: (n_samples, n_features)."""
 
         def features(images):
             return self.module_.features(images.to(self.device)).flatten(1)
@@ -328,57 +367,34 @@ class Trainer(NeuralNetClassifier):
         return torch.cat(list(self._map(features, X)))
 
     def _map(self, function, X, training=False, device="cpu"):
-        """Yield what a function makes of each batch of images."""
+        """Yield the values of a function of each batch of images."""
+        use_one_thread_in_fork()
         self._set_training(training)
-        blocks = self.get_iterator(self.get_dataset(X))
-        for (images, _), _ in chain.from_iterable(map(split_block, blocks)):
-            with torch.inference_mode(not training):
-                values = function(images).to(device)
-            yield values
+        for block in self.get_iterator(self.get_dataset(X)):
+            for (images, _), _ in block.batches():
+                with torch.inference_mode(not training):
+                    values = function(images).to(device)
+                yield values
 
 
-def draw_samples(sampling: str, n_samples: int, n_drawn: int, generator) -> np.ndarray:
-    """Draw samples by index: all in random order, over and over, or independently."""
-    if sampling == "replacement":
-        return torch.randint(n_samples, (n_drawn,), generator=generator).numpy()
-    orders = [torch.randperm(n_samples, generator=generator) for _ in range(0, n_drawn, n_samples)]
-    return torch.cat(orders)[:n_drawn].numpy()
-
-
-def _shifts(images: torch.Tensor) -> list[torch.Tensor]:
-    """The images, and all of them moved by one pixel to each of the four sides."""
+def shifted_images(images: torch.Tensor) -> list[torch.Tensor]:
+    """Return the images, and all of them shifted by one pixel to each of the four sides."""
     height, width = images.shape[2:]
     padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
     corners = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
     return [padded[:, :, top : top + height, left : left + width] for top, left in corners]
 
 
-def log_probabilities(module: nn.Module, scores: torch.Tensor) -> torch.Tensor:
-    """What the scores of a network mean: logarithms of probabilities."""
-    return module.log_proba(scores) if hasattr(module, "log_proba") else scores.log_softmax(1)
+def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:
+    """Return the logarithms of probabilities that the logits of a network stand for."""
+    return network.log_proba(logits) if hasattr(network, "log_proba") else logits.log_softmax(1)
 
 
-def _probabilities(module, scores):
-    return log_probabilities(module, scores).exp()
-
-
-def _count_wrong(scores: list, targets, weights) -> tuple[float, float]:
-    """The weights of the samples whose highest score is not that of the target, and of all."""
-    wrong = torch.cat(scores).argmax(1).cpu() != targets
-    if weights is None:
-        return float(wrong.sum()), float(len(wrong))
-    return float(weights[wrong].sum(dtype=torch.float64)), float(weights.sum(dtype=torch.float64))
-
-
-def _is_from_statement(error: BaseException) -> bool:
-    """Whether an exception comes from a `raise`, and not from a signal, which comes anywhere."""
-    last: Any = error.__traceback__
-    while last.tb_next is not None:
-        last = last.tb_next
-    return dis.opname[last.tb_frame.f_code.co_code[last.tb_lasti]] == "RAISE_VARARGS"
+def _probabilities(network, logits):
+    return log_probabilities(network, logits).exp()
 
 
 def _overrides(callback, event: str) -> bool:
-    """Whether a callback does anything at an event."""
+    """Return True if a callback does anything at an event."""
     method = getattr(callback, event)
     return getattr(method, "__func__", method) is not getattr(Callback, event)

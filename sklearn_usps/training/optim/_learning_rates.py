@@ -1,4 +1,4 @@
-"""How the learning rate changes from batch to batch.
+"""Learning rates: schedules over the batches of a training, and factors for each layer.
 
 A schedule is an array with a factor for each batch. torch's schedulers do the same one batch at a
 time, at 15 µs a batch: a thirtieth of the time of a batch of the smallest network.
@@ -6,6 +6,7 @@ time, at 15 µs a batch: a thirtieth of the time of a batch of the smallest netw
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import NamedTuple
 
@@ -15,9 +16,9 @@ from torch import nn
 
 
 def one_cycle(n_batches: int) -> np.ndarray:
-    """Rise from 1/25 to 1 over the first 30 % of the batches, then fall to almost zero.
+    """Rise from 1/25 to 1 over the first 30 % of the batches, then fall to almost zero [1]_.
 
-    Both along half a wave of the cosine, as torch's `OneCycleLR` by default.
+    Both follow half a wave of the cosine, as torch's `OneCycleLR` does by default.
 
     References
     ----------
@@ -27,7 +28,7 @@ def one_cycle(n_batches: int) -> np.ndarray:
     first, last = 1 / 25, 1 / 25 / 10_000
     highest = 0.3 * n_batches - 1
     batch = np.arange(n_batches)
-    # Of fewer than four batches none rises; of a single one nothing falls to the end.
+    # Fewer than four batches have no rise, and a single one has no fall.
     risen = np.clip(batch / highest, 0, 1) if highest > 0 else np.ones(n_batches)
     fallen = np.clip((batch - highest) / max(n_batches - 1 - highest, 1), 0, 1)
     rise = first + (1 - first) * _half_wave(risen)
@@ -35,7 +36,7 @@ def one_cycle(n_batches: int) -> np.ndarray:
 
 
 def cosine(n_batches: int) -> np.ndarray:
-    """Fall from 1 towards zero along half a wave of the cosine.
+    """Fall from 1 towards zero along half a wave of the cosine [1]_.
 
     References
     ----------
@@ -46,15 +47,16 @@ def cosine(n_batches: int) -> np.ndarray:
 
 
 def _half_wave(x: np.ndarray) -> np.ndarray:
-    """From 0 at 0 to 1 at 1."""
+    """Rise from 0 at 0 to 1 at 1."""
     return (1 - np.cos(np.pi * x)) / 2
 
 
+#: The schedules by name. "constant" has none, so that a callback may set the rate.
 SCHEDULES = {"one-cycle": one_cycle, "cosine": cosine}
 
 
 class LayerSize(NamedTuple):
-    """How a layer's units are connected."""
+    """Numbers of connections of a layer."""
 
     #: Inputs of each unit, without its bias.
     n_inputs: float
@@ -63,10 +65,10 @@ class LayerSize(NamedTuple):
 
 
 def layer_sizes(network: nn.Module, image_shape: tuple[int, int]) -> dict[str, LayerSize]:
-    """The sizes of the layers of weighted sums, by the names of the modules that hold the weights.
+    """Return the sizes of the layers of weighted sums, by the names of the modules with weights.
 
-    A module may tell them by attributes `fan_in` and `n_sharing`. Else its inputs are counted in
-    `weight[0]`, and what shares a weight are the positions in a plane of its output.
+    A module may state them by attributes `fan_in` and `n_sharing`. Otherwise its inputs are the
+    elements of `weight[0]`, and the positions in a channel of its output share a weight.
     """
     sizes: dict[str, LayerSize] = {}
 
@@ -101,7 +103,7 @@ def layer_sizes(network: nn.Module, image_shape: tuple[int, int]) -> dict[str, L
 
 
 def fan_in(size: LayerSize) -> float:
-    """The rate divided by the number of inputs.
+    """Divide the rate by the number of inputs [1]_ [2]_.
 
     References
     ----------
@@ -114,7 +116,7 @@ def fan_in(size: LayerSize) -> float:
 
 
 def efficient_backprop(size: LayerSize) -> float:
-    """The rate times √inputs; for shared weights, times √connections that share a weight.
+    """Multiply the rate by √inputs or, for shared weights, by √connections that share one [1]_.
 
     References
     ----------
@@ -124,19 +126,22 @@ def efficient_backprop(size: LayerSize) -> float:
     return math.sqrt(size.n_sharing if size.n_sharing > 1 else size.n_inputs)
 
 
+#: The factors for layers by name.
 SCALINGS = {"fan-in": fan_in, "efficient-backprop": efficient_backprop}
 
 
 def rate_factors(
-    scaling: str, network: nn.Module, image_shape: tuple[int, int]
+    scaling: str, network: nn.Module, image_shape: tuple[int, int], *, on_meta_device: bool = False
 ) -> dict[str, float]:
-    """What to multiply the learning rate by, for each parameter of a layer of weighted sums.
+    """Return the factor of the learning rate for each parameter of a layer of weighted sums.
 
-    The geometric mean over these layers is one, so that the rate keeps its meaning.
+    The geometric mean over these layers is one, so that the rate keeps its meaning. On the meta
+    device no memory is taken for the outputs of layers.
     """
     if scaling == "none":
         return {}
-    sizes = layer_sizes(network, image_shape)
+    copied = copy.deepcopy(network).to("meta") if on_meta_device else network
+    sizes = layer_sizes(copied, image_shape)
     factors = {name: SCALINGS[scaling](size) for name, size in sizes.items()}
     mean = math.exp(sum(map(math.log, factors.values())) / max(len(factors), 1))
     return {
