@@ -10,74 +10,11 @@ import time
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from ..networks._registry import seeded_global_rng
 from ._batches import split_block
 from .optim._optimizers import SGD, AdamW
-
-#: Parameters of `ConvNetClassifier` that may differ within a stack.
-BATCHABLE = frozenset(
-    {
-        "test_time_augmentation",
-        "class_weight",
-        "label_smoothing",
-        "lr",
-        "lr_scaling",
-        "lr_schedule",
-        "momentum",
-        "verbose",
-        "weight_decay",
-    }
-)
-
-
-#: Networks that are faster one by one: convolutions on several planes fill a processor by
-#: themselves, and grouped as for a stack they take up to 1.7 times as long.
-_SELF_SUFFICIENT = ("convnet", "lenet5")
-
-
-def can_be_batched(classifier) -> bool:
-    """Whether a classifier can be trained in a stack, and in less time than alone."""
-    return (
-        classifier.network not in _SELF_SUFFICIENT
-        and (isinstance(classifier.network, str) or not hasattr(classifier.network, "loss"))
-        and isinstance(classifier.optimizer, str)
-        and not classifier.callbacks
-        and not classifier.warm_start
-        and not isinstance(classifier.random_state, np.random.RandomState)
-    )
-
-
-def fit_batched(classifiers, X, y, **fit_params) -> np.ndarray:
-    """Fit classifiers that differ in `BATCHABLE` parameters alone.
-
-    All see what each would see if it were fitted alone: the same initial weights, samples,
-    deformation and dropout, from the one `random_state`, or if that is None from one drawn.
-
-    Returns
-    -------
-    fitted : ndarray of shape (n_classifiers,), dtype bool
-        False where the loss became infinite or NaN; these classifiers are not fitted.
-    """
-    seed = classifiers[0].random_state
-    if seed is None:
-        seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
-    # The images are those of the last: each call may have made a copy of its own.
-    nets = []
-    for classifier in classifiers:
-        net, images, targets = classifier._prepare(X, y, random_state=seed, **fit_params)
-        nets.append(net)
-    if not isinstance(classifiers[0].network, str):
-        _check_network(nets[0].module_)
-    with seeded_global_rng(classifiers[0]._network[0], nets[0].generator):
-        fitted = _Stack(nets).train(images, targets)
-    for classifier, net, is_fitted in zip(classifiers, nets, fitted, strict=True):
-        if is_fitted:
-            classifier._set_fitted_attributes(net)
-    return fitted
 
 
 def _check_network(module) -> None:
