@@ -10,16 +10,16 @@ import numpy as np
 from joblib import effective_n_jobs, parallel_config
 from joblib.parallel import get_active_backend
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from sklearn.utils.parallel import Parallel, delayed
+from sklearn.utils.parallel import Parallel
 from tqdm.auto import tqdm
 
 from .._utils._sklearn import Interval
-from ._fit_groups import group_tasks, is_search_task, run_alone, run_batched
+from ._fit_groups import group_tasks, make_job
 from ._joblib_backend import GatheringBackend
 
 
 class _BatchedSearch:
-    """Makes one of scikit-learn's searches run its fits in stacks."""
+    """Mixin that makes one of scikit-learn's searches fit its candidates in groups."""
 
     max_models: int
     n_jobs: int | None
@@ -30,7 +30,7 @@ class _BatchedSearch:
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
             The training images.
 
         y : array-like of shape (n_samples,)
@@ -47,7 +47,7 @@ class _BatchedSearch:
         with ExitStack() as gathering:
 
             def run(tasks):
-                gathering.close()  # from here on, refit too, joblib is as the user has it
+                gathering.close()  # the fits, and the refit, run in the user's joblib backend
                 return self._run_tasks(tasks)
 
             # A backend instead of a copy of scikit-learn's fit, which changes with its releases.
@@ -55,92 +55,88 @@ class _BatchedSearch:
             return super().fit(X, y, **params)  # type: ignore[misc]  # the search's
 
     def _run_tasks(self, tasks):
-        """Run tasks in stacks; return their results in the order of the tasks."""
+        """Run tasks in groups; return their results in the order of the tasks."""
         groups = group_tasks(tasks, self.max_models, effective_n_jobs(self.n_jobs))
         backend, _ = get_active_backend()
         return_as = "generator" if backend.supports_return_generator else "list"
         parallel = Parallel(n_jobs=self.n_jobs, return_as=return_as)
-        stacks = parallel(_job([tasks[i] for i in group]) for group in groups)
+        outputs = parallel(make_job([tasks[i] for i in group]) for group in groups)
         results = [None] * len(tasks)
         with tqdm(total=len(tasks), unit="fit", disable=None if self.verbose else True) as bar:
-            for group, stack in zip(groups, stacks, strict=True):
-                for i, result in zip(group, stack, strict=True):
+            for group, output in zip(groups, outputs, strict=True):
+                for i, result in zip(group, output, strict=True):
                     results[i] = result
                 bar.update(len(group))
         return results
 
 
 class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
-    """Grid search in which candidates that allow it are trained at once.
+    """Grid search that trains candidates together in groups.
 
-    The result is that of :class:`~sklearn.model_selection.GridSearchCV`, to rounding, in a
-    fraction of the time where networks are small. Fits of
-    :class:`~sklearn_usps.ConvNetClassifier`, alone or as the last step of a
-    :class:`~sklearn.pipeline.Pipeline`, are one stack where they are on the same fold and differ
-    only in `lr`, `momentum`, `weight_decay`, `label_smoothing`, `class_weight`, `lr_schedule`,
-    `lr_scaling` or `test_time_augmentation`. The networks of a stack see the same images in the
-    same order, as they do one by one where `random_state` is an int; transformers before them are fitted once
-    for all. Whatever can't be stacked is fitted one by one: other estimators, optimizers
-    other than "adamw" and "sgd", classifiers with callbacks, `warm_start`, a RandomState
-    instance or a augmentation that can't be pickled, the networks "convnet" and "lenet5", which are
-    faster one by one, and networks of one's own that have a `loss` of their own, parameters that
-    are not trained or buffers outside of torch's layers.
+    The results are those of :class:`~sklearn.model_selection.GridSearchCV`, to rounding, in a
+    fraction of the time if networks are small. A group consists of candidates that are a
+    :class:`~sklearn_usps.ConvNetClassifier`, or a :class:`~sklearn.pipeline.Pipeline` that ends in
+    one, are fitted to the same fold and differ only in `lr`, `momentum`, `weight_decay`,
+    `label_smoothing`, `class_weight`, `lr_schedule`, `lr_scaling` or `test_time_augmentation`.
+    Transformers are fitted once a group. The networks of a group see the same images in the same
+    order, as they do one by one if `random_state` is an int.
+
+    All other candidates are fitted one by one:
+
+    - estimators of other classes;
+    - the networks "convnet" and "lenet5", which train faster one by one;
+    - networks of your own with a method `loss`, parameters that are not trained or buffers outside
+      of torch's layers;
+    - classifiers with `callbacks`, `warm_start`, another optimizer than "adamw" or "sgd", a
+      RandomState instance as `random_state` or an `augmentation` that can't be pickled.
 
     Parameters
     ----------
-    estimator : estimator object
-        As for :class:`~sklearn.model_selection.GridSearchCV`.
-
-    param_grid : dict or list of dictionaries
+    estimator, param_grid, refit, cv, error_score, return_train_score
         As for :class:`~sklearn.model_selection.GridSearchCV`.
 
     scoring : str, callable, list, tuple or dict, default=None
-        As for :class:`~sklearn.model_selection.GridSearchCV`.
+        As for :class:`~sklearn.model_selection.GridSearchCV`. A callable gets each candidate of a
+        group in a :class:`~sklearn.frozen.FrozenEstimator`, which has the candidate's methods and
+        attributes, but ignores `fit` and refuses `set_params`; its attribute `estimator` is the
+        candidate.
 
     n_jobs : int, default=None
-        Number of stacks to run in parallel, in joblib's backend of the moment. Stacks are made
-        smaller where there would be fewer.
-
-    refit : bool, str, or callable, default=True
-        As for :class:`~sklearn.model_selection.GridSearchCV`.
-
-    cv : int, cross-validation generator or an iterable, default=None
-        As for :class:`~sklearn.model_selection.GridSearchCV`.
+        Number of groups to run in parallel, in the current joblib backend. Groups are made
+        smaller if there would be fewer than workers.
 
     verbose : int, default=0
-        As for :class:`~sklearn.model_selection.GridSearchCV`, with a progress bar where standard
-        error is a terminal. The time printed for a fit is that of its scoring.
+        As for :class:`~sklearn.model_selection.GridSearchCV`, with a progress bar if standard
+        error is a terminal. For candidates of a group, the parameters stand at the beginning of
+        the line, and the time is that of the scoring.
 
     pre_dispatch : int, or str, default='2*n_jobs'
-        Of no use here, where all fits are handed over at once; a small int makes small stacks.
-
-    error_score : 'raise' or numeric, default=np.nan
-        As for :class:`~sklearn.model_selection.GridSearchCV`.
-
-    return_train_score : bool, default=False
-        As for :class:`~sklearn.model_selection.GridSearchCV`.
+        An int limits the number of fits that are divided into groups at a time, so a small one
+        makes small groups. Other values have no effect.
 
     max_models : int, default=32
-        The most networks to train at once. More take more memory, and hardly less time.
+        Largest number of networks in a group, at least 1. Larger groups take more memory and
+        hardly less time.
 
     Attributes
     ----------
     cv_results_ : dict of numpy (masked) ndarrays
-        As of :class:`~sklearn.model_selection.GridSearchCV`. The fit time of a network is that of
-        its stack, divided by the number of networks in it.
+        As for :class:`~sklearn.model_selection.GridSearchCV`. The fit time of a candidate is that
+        of its group, divided by the number of candidates in it.
 
     best_estimator_ : estimator
-        As of :class:`~sklearn.model_selection.GridSearchCV`, as are all other attributes.
+        As for :class:`~sklearn.model_selection.GridSearchCV`, like all other attributes.
 
     See Also
     --------
-    sklearn.model_selection.GridSearchCV : The search that this is one of.
+    BatchedRandomizedSearchCV : Tries candidates drawn at random.
+    sklearn.model_selection.GridSearchCV : Fits every candidate alone.
 
     Notes
     -----
-    One model of the networks' operations serves all of a stack, by :func:`torch.func.vmap`. A
-    classifier's `verbose` has no effect in a stack, and the `net_.history` that a scorer may look
-    at has no records of batches and of what was best; `history_` is complete.
+    :func:`torch.func.vmap` computes each operation once for all networks of a group. Within a
+    group, a classifier's `verbose` has no effect, and its `net_.history` lacks the rows of batches
+    and the marks of the best epoch; `history_` is complete.
 
     Examples
     --------
@@ -152,6 +148,8 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
     >>> search.best_params_
     {'lr': 0.03}
     """
+
+    __module__ = "sklearn_usps"  # pickles name the public module
 
     _parameter_constraints: ClassVar[dict] = {
         **GridSearchCV._parameter_constraints,
@@ -189,63 +187,31 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
 
 class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
-    """Randomized search in which candidates that allow it are trained at once.
+    """Randomized search that trains candidates together in groups.
 
-    A :class:`~sklearn.model_selection.RandomizedSearchCV` that does with its candidates what
-    :class:`BatchedGridSearchCV` does.
+    The results are those of :class:`~sklearn.model_selection.RandomizedSearchCV`, to rounding.
+    :class:`BatchedGridSearchCV` describes the groups.
 
     Parameters
     ----------
-    estimator : estimator object
+    estimator, param_distributions, n_iter, refit, cv, random_state, error_score, return_train_score
         As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
 
-    param_distributions : dict or list of dicts
-        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
-
-    n_iter : int, default=10
-        Number of candidates.
-
-    scoring : str, callable, list, tuple or dict, default=None
-        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
-
-    n_jobs : int, default=None
-        Number of stacks to run in parallel, in joblib's backend of the moment.
-
-    refit : bool, str, or callable, default=True
-        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
-
-    cv : int, cross-validation generator or an iterable, default=None
-        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
-
-    verbose : int, default=0
+    scoring, n_jobs, verbose, pre_dispatch, max_models
         As for :class:`BatchedGridSearchCV`.
-
-    pre_dispatch : int, or str, default='2*n_jobs'
-        As for :class:`BatchedGridSearchCV`.
-
-    random_state : int, RandomState instance or None, default=None
-        Draws the candidates.
-
-    error_score : 'raise' or numeric, default=np.nan
-        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
-
-    return_train_score : bool, default=False
-        As for :class:`~sklearn.model_selection.RandomizedSearchCV`.
-
-    max_models : int, default=32
-        The most networks to train at once. More take more memory, and hardly less time.
 
     Attributes
     ----------
     cv_results_ : dict of numpy (masked) ndarrays
-        As of :class:`BatchedGridSearchCV`.
+        As for :class:`BatchedGridSearchCV`.
 
     best_estimator_ : estimator
-        As of :class:`~sklearn.model_selection.RandomizedSearchCV`, as are all other attributes.
+        As for :class:`~sklearn.model_selection.RandomizedSearchCV`, like all other attributes.
 
     See Also
     --------
-    BatchedGridSearchCV : Tries all of a grid.
+    BatchedGridSearchCV : Tries all candidates of a grid.
+    sklearn.model_selection.RandomizedSearchCV : Fits every candidate alone.
 
     Examples
     --------
@@ -260,6 +226,8 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
     >>> len(search.cv_results_["params"])
     8
     """
+
+    __module__ = "sklearn_usps"  # pickles name the public module
 
     _parameter_constraints: ClassVar[dict] = {
         **RandomizedSearchCV._parameter_constraints,
@@ -298,12 +266,3 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
             return_train_score=return_train_score,
         )
         self.max_models = max_models
-
-
-def _job(tasks):
-    """What runs the tasks of a group, with the images on their own for backends that know them."""
-    function, args, kwargs = tasks[0]
-    if not is_search_task(tasks[0]):
-        return delayed(run_alone)(function, *args, **kwargs)
-    _, X, y = args
-    return delayed(run_batched)(X, y, [(f, args[0], kwargs) for f, args, kwargs in tasks])

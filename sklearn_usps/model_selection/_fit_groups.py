@@ -1,4 +1,4 @@
-"""Fits of a search that can be one stacked fit, and how they are scored one by one."""
+"""Groups of a search's fits: find them, fit each at once, score candidate by candidate."""
 
 from __future__ import annotations
 
@@ -8,155 +8,210 @@ import warnings
 import joblib
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils.parallel import delayed
 
 from .._utils._sklearn import _check_method_params, _safe_split
+from ..networks._registry import seeded_global_rng
 from ..neural_network import ConvNetClassifier
-from ..training._batched import BATCHABLE, can_be_batched, fit_batched
+from ..training._batched import _check_network, _Stack
+
+#: Parameters of `ConvNetClassifier` that may differ within a group.
+BATCHABLE_PARAMS = frozenset(
+    {
+        "test_time_augmentation",
+        "class_weight",
+        "label_smoothing",
+        "lr",
+        "lr_scaling",
+        "lr_schedule",
+        "momentum",
+        "verbose",
+        "weight_decay",
+    }
+)
+
+#: Networks that train faster one by one: their convolutions on several channels keep a processor
+#: busy, and as the grouped convolutions of a batched fit they take up to 1.7 times as long.
+_SELF_SUFFICIENT = ("convnet", "lenet5")
 
 
 def group_tasks(tasks, max_models: int, n_workers: int = 1) -> list[list[int]]:
-    """Which tasks, by index, are one stack each; those that can't be stacked are alone.
+    """Divide tasks, given by their indices, into groups that are one batched fit each.
 
-    Parameters
-    ----------
-    tasks : list of tuple (function, args, kwargs)
-        Calls of scikit-learn's `_fit_and_score`, or of anything else.
-
-    max_models : int
-        The most tasks of a stack.
-
-    n_workers : int
-        How many stacks there should be at least, where there are as many tasks.
+    A group has at most `max_models` tasks, and there are at least `n_workers` groups if the tasks
+    suffice. A task that can't be batched, such as a call of another function than scikit-learn's
+    `_fit_and_score`, is a group of its own.
     """
-    groups: dict = {}
+    alike: dict = {}
     for i, task in enumerate(tasks):
-        groups.setdefault(_key(task) or i, []).append(i)
-    parts = -(-n_workers // max(len(groups), 1))
-    stacks = []
-    for group in groups.values():
-        # As equal as can be: 40 tasks are 20 and 20 where at most 32 are allowed.
-        n_stacks = min(max(-(-len(group) // max_models), parts), len(group))
-        stacks += [part.tolist() for part in np.array_split(group, n_stacks)]
-    return stacks
+        alike.setdefault(_group_key(task) or i, []).append(i)
+    n_parts = -(-n_workers // max(len(alike), 1))
+    groups = []
+    for members in alike.values():
+        # Of equal size: 40 tasks make 20 and 20, not 32 and 8, if max_models is 32.
+        n_groups = min(max(-(-len(members) // max_models), n_parts), len(members))
+        groups += [part.tolist() for part in np.array_split(members, n_groups)]
+    return groups
 
 
-def is_search_task(task) -> bool:
-    """Whether a task is a fit and its scoring in one of scikit-learn's searches."""
-    function = getattr(task[0], "function", None)  # of what carries scikit-learn's configuration
+def make_job(tasks):
+    """Make joblib's call for a group of tasks.
+
+    X and y are arguments of the call itself, where backends such as Dask find scattered arrays.
+    """
+    function, args, kwargs = tasks[0]
+    if not _is_search_task(tasks[0]):
+        return delayed(_run_other)(function, *args, **kwargs)
+    _, X, y = args
+    return delayed(_run_group)(X, y, [(f, args[0], kwargs) for f, args, kwargs in tasks])
+
+
+def can_be_batched(classifier) -> bool:
+    """Return True if a classifier can join a batched fit and trains faster there than alone."""
+    return (
+        classifier.network not in _SELF_SUFFICIENT
+        and (isinstance(classifier.network, str) or not hasattr(classifier.network, "loss"))
+        and isinstance(classifier.optimizer, str)
+        and not classifier.callbacks
+        and not classifier.warm_start
+        and not isinstance(classifier.random_state, np.random.RandomState)
+    )
+
+
+def fit_batched(classifiers, X, y, **fit_params) -> np.ndarray:
+    """Fit classifiers that differ in `BATCHABLE_PARAMS` alone.
+
+    Each gets the initial weights, batches, deformations and dropout masks of a fit on its own with
+    their common `random_state`; if that is None, all get those of one random seed.
+
+    Returns
+    -------
+    is_fitted : ndarray of shape (n_classifiers,), dtype bool
+        False where the loss became infinite or NaN; these classifiers are not fitted.
+    """
+    seed = classifiers[0].random_state
+    if seed is None:
+        seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
+    nets = []
+    for classifier in classifiers:  # each call may copy X: the last copy is the one that is used
+        net, images, targets = classifier._prepare(X, y, random_state=seed, **fit_params)
+        nets.append(net)
+    if not isinstance(classifiers[0].network, str):
+        _check_network(nets[0].module_)
+    with seeded_global_rng(classifiers[0]._network[0], nets[0].generator):
+        is_fitted = _Stack(nets).train(images, targets)
+    for i in np.flatnonzero(is_fitted):
+        classifiers[i]._set_fitted_attributes(nets[i])
+    return is_fitted
+
+
+def _is_search_task(task) -> bool:
+    """Return True if a task is a fit and its scoring in one of scikit-learn's searches."""
+    function = getattr(task[0], "function", None)  # inside the wrapper that carries the config
     return getattr(function, "__name__", "") == "_fit_and_score"
 
 
-def _key(task) -> str | None:
-    """The same for all tasks that can be in one stack, None for those that can be in none."""
-    if not is_search_task(task):
+def _group_key(task) -> str | None:
+    """Return a key that the tasks of a group have in common, None for a task that stays alone."""
+    if not _is_search_task(task):
         return None
     _, args, kwargs = task
     try:
-        estimator = _candidate(args[0], kwargs["parameters"])
-        classifier = _classifier(estimator)
+        estimator = _make_candidate(args[0], kwargs["parameters"])
+        classifier = _get_classifier(estimator)
         classifier._validate_params()
         if not can_be_batched(classifier):
             return None
         params = classifier.get_params(deep=False)
-        shared = {name: value for name, value in params.items() if name not in BATCHABLE}
-        before = estimator.steps[:-1] if isinstance(estimator, Pipeline) else None
-        left_out = _classes_of_weight_zero(classifier)
-        return joblib.hash([type(estimator), before, shared, left_out, kwargs["train"]])
-    except Exception:  # the fit will tell what is wrong
+        common = {name: value for name, value in params.items() if name not in BATCHABLE_PARAMS}
+        steps = estimator.steps[:-1] if isinstance(estimator, Pipeline) else None
+        dropped = _get_classes_of_weight_zero(classifier)
+        return joblib.hash([type(estimator), steps, common, dropped, kwargs["train"]])
+    except Exception:  # the fit of this candidate alone raises the error that the user sees
         return None
 
 
-def _candidate(estimator, parameters):
+def _make_candidate(estimator, parameters):
     return clone(estimator).set_params(**clone(parameters or {}, safe=False))
 
 
-def _classifier(estimator) -> ConvNetClassifier:
-    """The classifier to stack."""
+def _get_classifier(estimator) -> ConvNetClassifier:
     last = estimator[-1] if isinstance(estimator, Pipeline) else estimator
     if type(last) is not ConvNetClassifier:
-        raise TypeError("Only ConvNetClassifier can be stacked.")
+        raise TypeError(f"Only ConvNetClassifier can be fitted in a group, not {last!r}.")
     return last
 
 
-def _classes_of_weight_zero(classifier) -> list:
+def _get_classes_of_weight_zero(classifier) -> list:
     weights = classifier.class_weight
     return [label for label, w in weights.items() if w == 0] if isinstance(weights, dict) else []
 
 
-def run_alone(function, *args, **kwargs) -> list:
-    """Run a task that is none of a search's fits."""
+def _run_other(function, *args, **kwargs) -> list:
+    """Run a task that is no fit of a search."""
     return [function(*args, **kwargs)]
 
 
-def run_batched(X, y, calls) -> list[dict]:
-    """Fit candidates at once and score each; return what `_fit_and_score` does for each.
+def _run_group(X, y, calls) -> list[dict]:
+    """Fit the candidates of a group together; return the result of `_fit_and_score` for each.
 
-    Parameters
-    ----------
-    X, y : array-like
-        All samples.
-
-    calls : list of tuple (function, estimator, kwargs)
-        Of the tasks of a stack.
+    `calls` are the tasks of the group without X and y: tuples of function, estimator and kwargs.
     """
     fitted, seconds, error = [None] * len(calls), 0.0, None
     if len(calls) > 1:
         start = time.perf_counter()
         try:
-            fitted = _fit_together(X, y, calls)
+            fitted = _fit_candidates(X, y, calls)
         except Exception as failure:
             error = failure
-        seconds = time.perf_counter() - start
+        seconds = (time.perf_counter() - start) / len(calls)
     results = []
     for (function, estimator, kwargs), candidate in zip(calls, fitted, strict=True):
         if candidate is None:
             results.append(function(estimator, X, y, **kwargs))
             continue
-        for method in ("set_params", "fit"):
-            _skip_once(candidate, method)
-        result = function(candidate, X, y, **kwargs)
-        results.append({**result, "fit_time": seconds / len(calls)})
+        if kwargs["verbose"] > 1:  # the line that `_fit_and_score` prints lacks the parameters
+            parameters = sorted((kwargs["parameters"] or {}).items())
+            print(", ".join(f"{name}={value}" for name, value in parameters), end=" ")
+        # Nothing is left to do for `fit`; a FrozenEstimator accepts no parameters.
+        kwargs = {**kwargs, "parameters": None}
+        result = function(FrozenEstimator(candidate), X, y, **kwargs)
+        results.append({**result, "fit_time": seconds})
     if error is not None and any(result["fit_error"] is None for result in results):
         warnings.warn(
-            f"{len(calls)} fits could not be done at once, but one by one: {error}", stacklevel=2
+            f"{len(calls)} candidates could not be fitted together and were fitted one by one: "
+            f"{error}",
+            stacklevel=2,
         )
     return results
 
 
-def _skip_once(estimator, method: str) -> None:
-    """Make the next call of a method do nothing: `_fit_and_score` sets parameters and fits."""
-
-    def skip(*args, **params):
-        delattr(estimator, method)
-        return estimator
-
-    setattr(estimator, method, skip)
-
-
-def _fit_together(X, y, calls):
-    """Fit the candidates of a stack; return them, None where one failed."""
+def _fit_candidates(X, y, calls):
+    """Fit the candidates of a group; return them, None where a fit failed."""
     kwargs = calls[0][2]
-    candidates = [_candidate(estimator, kwargs["parameters"]) for _, estimator, kwargs in calls]
-    classifiers = [_classifier(candidate) for candidate in candidates]
-    together = _BatchedFit(classifiers)
+    candidates = [_make_candidate(estimator, kw["parameters"]) for _, estimator, kw in calls]
+    classifiers = [_get_classifier(candidate) for candidate in candidates]
+    batched = _BatchedFit(classifiers)
     model = candidates[0]
-    if isinstance(model, Pipeline):  # whose transformers are fitted once
-        model.steps[-1] = (model.steps[-1][0], together)
+    if isinstance(model, Pipeline):  # its transformers are fitted once
+        model.steps[-1] = (model.steps[-1][0], batched)
     else:
-        model = together
+        model = batched
     X_train, y_train = _safe_split(classifiers[0], X, y, kwargs["train"])
     fit_params = _check_method_params(X, kwargs["fit_params"] or {}, kwargs["train"])
     model.fit(X_train, y_train, **fit_params)
     for candidate, classifier in zip(candidates, classifiers, strict=True):
         if isinstance(candidate, Pipeline):
             candidate.steps = [*model.steps[:-1], (candidate.steps[-1][0], classifier)]
-    fitted = zip(candidates, together.is_fitted_, strict=True)
+    fitted = zip(candidates, batched.is_fitted_, strict=True)
     return [candidate if is_fitted else None for candidate, is_fitted in fitted]
 
 
 class _BatchedFit(BaseEstimator):
-    """Stands for several classifiers where they are fitted."""
+    """Stand in for the classifiers of a group, at the end of a pipeline, while they are fitted."""
 
     def __init__(self, classifiers):
         self.classifiers = classifiers

@@ -1,27 +1,27 @@
-"""A joblib backend that sees all tasks of a search before the first of them is run.
+"""A joblib backend that receives all tasks of a search before it runs the first.
 
-scikit-learn's searches hand the fit and the scoring of each candidate and fold to joblib as one
-task, a call of its private function `_fit_and_score`. What is known of that function is here and in
-`_tasks`.
+scikit-learn's searches pass the fit and the scoring of a candidate on a fold to joblib as one task,
+a call of their private function `_fit_and_score`. `_fit_groups.py` knows the arguments of that
+function; this module knows no more than joblib's public backend interface.
 """
 
 from __future__ import annotations
 
 from joblib.parallel import ParallelBackendBase
 
-#: Workers that joblib thinks there are, so that it hands over twice as many tasks at once: more
-#: than searches have. Its evaluation of `pre_dispatch` takes numbers up to a million.
+#: Number of workers reported to joblib, which then dispatches twice as many tasks at once: more
+#: than any search has. joblib's parser of `pre_dispatch` accepts numbers up to a million.
 _MANY = 20_000
 
 
 class GatheringBackend(ParallelBackendBase):
-    """Gathers tasks and runs all of them together when the first result is asked for.
+    """Gather tasks, and run all of them when joblib asks for the first result.
 
     Parameters
     ----------
     run : callable
-        ``run(tasks)`` returns the results of tasks, tuples of a function, its arguments and its
-        keyword arguments.
+        ``run(tasks)`` returns the results of the tasks in their order. A task is a tuple of a
+        function, its arguments and its keyword arguments.
     """
 
     supports_retrieve_callback = False
@@ -29,7 +29,7 @@ class GatheringBackend(ParallelBackendBase):
     def __init__(self, run=None, **options):
         super().__init__(**options)
         self.run = run
-        self.waiting: list = []
+        self.waiting: list[_Job] = []
 
     def effective_n_jobs(self, n_jobs):
         return _MANY
@@ -40,7 +40,7 @@ class GatheringBackend(ParallelBackendBase):
         return job
 
     def apply_async(self, func, callback=None):
-        """`submit` for joblib before 1.5."""
+        """Do what `submit` does, for joblib before 1.5."""
         return self.submit(func, callback)
 
     def run_waiting(self):
@@ -54,7 +54,7 @@ class GatheringBackend(ParallelBackendBase):
 
 
 class _Job:
-    """What joblib waits for: the results of a few tasks."""
+    """A few tasks, whose results joblib waits for."""
 
     def __init__(self, backend, tasks, callback):
         self.backend, self.tasks, self.callback = backend, tasks, callback

@@ -1,4 +1,4 @@
-"""Searches on a cluster: a real one, of two processes on this machine."""
+"""Searches on a Dask cluster of two processes on this machine."""
 
 import os
 import signal
@@ -43,14 +43,14 @@ def search(request):
     return request.param(classifier, GRID, cv=3, n_jobs=2)
 
 
-def test_a_cluster_finds_the_same(search, digits, client):
+def test_results_are_those_without_a_cluster(search, digits, client):
     here = search.set_params(n_jobs=None).fit(*digits).cv_results_["mean_test_score"]
     with parallel_config("dask"):
         there = search.set_params(n_jobs=2).fit(*digits).cv_results_["mean_test_score"]
     np.testing.assert_allclose(there, here, atol=1e-3)
 
 
-def test_scattered_data_are_sent_once_a_worker(search, roweis, client):
+def test_scattered_data_are_sent_once_to_each_worker(search, roweis, client):
     X, y = roweis.data[:10_000], roweis.target[:10_000]
     search.set_params(refit=False, estimator__max_epochs=1, estimator__batch_size=500)
 
@@ -61,12 +61,12 @@ def test_scattered_data_are_sent_once_a_worker(search, roweis, client):
     with parallel_config("dask", scatter=[X, y]):
         search.fit(X, y)
     n_bytes = X.nbytes + y.nbytes
-    # Twelve fits; the rest is what else a cluster, and other tests, have to say.
+    # For twelve fits; the surplus is messages of the cluster and traffic of other tests.
     assert 2 * n_bytes <= sent() - before < 4 * n_bytes
 
 
 @pytest.mark.parametrize("max_models", [1, 32])
-def test_a_worker_is_killed_and_the_search_goes_on(max_models, digits, client):
+def test_a_search_survives_the_loss_of_a_worker(max_models, digits, client):
     classifier = ConvNetClassifier(
         network="luacnn", max_epochs=60, batch_size=32, augmentation=None, random_state=0
     )
