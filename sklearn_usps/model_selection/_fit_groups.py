@@ -16,7 +16,7 @@ from sklearn.utils.parallel import delayed
 from .._utils._sklearn import _check_method_params, _safe_split
 from ..networks._registry import seeded_global_rng
 from ..neural_network import ConvNetClassifier
-from ..training._batched import _check_network, _Stack
+from ..training._batched import BatchedTrainer, check_batchable
 
 #: Parameters of `ConvNetClassifier` that may differ within a group.
 BATCHABLE_PARAMS = frozenset(
@@ -95,16 +95,17 @@ def fit_batched(classifiers, X, y, **fit_params) -> np.ndarray:
     seed = classifiers[0].random_state
     if seed is None:
         seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
-    nets = []
-    for classifier in classifiers:  # each call may copy X: the last copy is the one that is used
-        net, images, targets = classifier._prepare(X, y, random_state=seed, **fit_params)
-        nets.append(net)
+    prepared = [
+        classifier._prepare(X, y, random_state=seed, **fit_params) for classifier in classifiers
+    ]
+    trainers, data, valid_data = zip(*prepared, strict=True)
     if not isinstance(classifiers[0].network, str):
-        _check_network(nets[0].module_)
-    with seeded_global_rng(classifiers[0]._network[0], nets[0].generator):
-        is_fitted = _Stack(nets).train(images, targets)
+        check_batchable(trainers[0].module_)
+    batched = BatchedTrainer(trainers).initialize()
+    with seeded_global_rng(classifiers[0]._network[0], batched.generator):
+        is_fitted = batched.train_all(data, valid_data[0])
     for i in np.flatnonzero(is_fitted):
-        classifiers[i]._set_fitted_attributes(nets[i])
+        classifiers[i]._set_fitted_attributes(trainers[i])
     return is_fitted
 
 

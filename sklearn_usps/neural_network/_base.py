@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,15 +49,6 @@ from ._validation import (
 )
 
 
-class ValidationSet(NamedTuple):
-    """The arguments of `fit` that concern validation, as given by the user."""
-
-    X_val: Any = None
-    y_val: Any = None
-    sample_weight_val: Any = None
-    task_val: Any = None
-
-
 class BaseConvNet(ClassifierMixin, BaseEstimator):
     """A classifier that trains a skorch net, available as `net_`."""
 
@@ -80,10 +71,10 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         sample_weight=None,
         *,
         task=None,
-        validation=ValidationSet(),  # noqa: B008 (a tuple)
         partial=False,
         classes=None,
         random_state=None,
+        **validation,
     ):
         """Check the data, learn the classes and build the trainer.
 
@@ -110,7 +101,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             train, valid = self._split(
                 data,
                 inner.class_weight,
-                valid=self._check_validation_set(inner, validation),
+                valid=self._check_validation_set(inner, **validation),
                 fraction=inner.validation_fraction if inner.early_stopping else None,
                 random_state=random_state,
             )
@@ -134,11 +125,13 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             trainer.optimizer_.state.update(previous.optimizer_.state)
         return trainer
 
-    def _check_validation_set(self, inner, validation: ValidationSet) -> LabeledImages | None:
+    def _check_validation_set(
+        self, inner, X_val=None, y_val=None, sample_weight_val=None, task_val=None
+    ) -> LabeledImages | None:
         """Check a validation set and encode its labels; return None if there is none."""
-        X_val, y_val, sample_weight_val, task_val = validation
         if X_val is None:
-            for name, value in validation._asdict().items():
+            others = {"y_val": y_val, "sample_weight_val": sample_weight_val, "task_val": task_val}
+            for name, value in others.items():
                 if value is not None:
                     raise ValueError(f"{name} is provided, but X_val was not provided.")
             return None

@@ -15,7 +15,7 @@ from ..networks._registry import NETWORKS
 from ..training._config import DEVICES
 from ..training.optim._learning_rates import SCALINGS, SCHEDULES
 from ..training.optim._optimizers import OPTIMIZERS
-from ._base import BaseConvNet, ValidationSet
+from ._base import BaseConvNet
 from ._validation import accuracy, check_images
 
 
@@ -315,8 +315,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         ValueError
             If parameters or data are invalid, or the loss becomes infinite or NaN.
         """
-        validation = ValidationSet(X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, validation=validation)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit(X, y, sample_weight, **validation)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -364,7 +364,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         y : ndarray of shape (n_samples,)
             Predicted class labels.
         """
-        return self.classes_[self.predict_log_proba(X).argmax(axis=1)]
+        best = self.predict_log_proba(X).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba(self, X):
         """Predict class probabilities.

@@ -19,16 +19,16 @@ from ..training._data import LabeledImages, WeightedSubset, split_samples
 from ..training._multitask_trainer import MultiTaskTrainer
 from ..training._state import MAX_LAYERS
 from ..training._trainer import Trainer
-from ._base import BaseConvNet, ValidationSet, check_images, check_partial_fit_params
+from ._base import BaseConvNet
 from ._classifier import ConvNetClassifier
-from ._labels import (
+from ._task_labels import (
     ONLY_TASK,
     TaskLabels,
-    accuracy,
     check_tasks,
     check_two_classes,
     take_column,
 )
+from ._validation import accuracy, check_images, check_partial_fit_params
 
 #: The attributes of a fit that concern the pixels.
 _OF_PIXELS = ("n_features_in_", "feature_names_in_")
@@ -215,8 +215,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         ValueError
             If parameters or data are invalid, or a loss becomes infinite or NaN.
         """
-        validation = ValidationSet(X_val, y_val, sample_weight_val, task_val)
-        return self._fit(X, y, sample_weight, task=task, validation=validation)
+        validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
+        return self._fit(X, y, sample_weight, task=task, task_val=task_val, **validation)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, task=None):
@@ -272,7 +272,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         y : ndarray of shape (n_samples,)
             Predicted class labels.
         """
-        return self.classes_[self.predict_log_proba(X, task=task).argmax(axis=1)]
+        best = self.predict_log_proba(X, task=task).argmax(axis=1)
+        return self.classes_[best]
 
     def predict_proba(self, X, *, task=None):
         """Predict class probabilities, zero for the classes of other tasks.

@@ -93,7 +93,9 @@ class BatchedTrainer(Trainer):
         lead = trainers[0]
         super().__init__(
             BatchedNetwork([trainer.module_ for trainer in trainers]),
-            config=replace(lead.config.without_callbacks(), lr_schedule="constant"),
+            config=replace(
+                lead.config.without_callbacks(), lr_schedule="constant", optimizer_options={}
+            ),
             generator=lead.generator,
             n_classes=lead.n_classes,
         )
@@ -135,13 +137,12 @@ class BatchedTrainer(Trainer):
         first = data[0].dataset.X[:1]
         return self.finite_ & [trainer.has_finite_logits(first) for trainer in self.trainers]
 
-    def fit_loop(self, X, y=None, epochs=None, **fit_params):
-        n_steps = self.max_epochs * len(self.get_iterator(X, training=True))
+    def plan_rates(self, n_steps):
+        super().plan_rates(n_steps)
         rates = [_learning_rates(trainer, n_steps) for trainer in self.trainers]
         rates = torch.tensor(np.stack(rates, axis=1), dtype=torch.float32)
         #: Learning rates, (n_steps, n_networks, 1).
         self.rates_ = rates[:, :, None].to(self.device)
-        return super().fit_loop(X, y, epochs, **fit_params)
 
     def current_lr(self):
         return self.rates_[self.n_steps_, :, 0].numpy(force=True)

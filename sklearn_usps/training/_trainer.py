@@ -1,9 +1,8 @@
 """The skorch net that trains one network: a batch is a slice, with little work around it.
 
-skorch provides the loop over epochs, the history and the callbacks. This module replaces what it
-adds to a batch beyond a bare PyTorch loop: the data loader, which collates single samples; the walk
-over all modules that sets their mode; the history of each batch and calls of callbacks, where no
-callback listens to batches; and torch's schedulers.
+skorch provides the loop over epochs, the history and the callbacks. This module replaces what makes
+a batch slower than in a bare PyTorch loop: the data loader, which collates single samples; the
+history of each batch and calls of callbacks, if none listens to batches; and torch's schedulers.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ import numpy as np
 import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
-from skorch.helper import predefined_split
 from torch import nn
 from torch.nn import functional
 
@@ -135,8 +133,8 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
-        self.train_split = None if valid_data is None else predefined_split(valid_data)
-        self.partial_fit(data)
+        self.train_split = lambda *args: (data, valid_data)
+        self.partial_fit(data.dataset.X, data.dataset.y)
         self.train_split = None  # it refers to the validation set
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
@@ -145,9 +143,8 @@ class Trainer(NeuralNetClassifier):
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         self.interrupted_, self.n_steps_, self.n_epochs_before_ = False, 0, len(self.history)
-        schedule = SCHEDULES.get(self.config.lr_schedule)
-        n_batches = len(self.get_iterator(self.get_split_datasets(X, y)[0], training=True))
-        self.schedule_ = None if schedule is None else schedule(self.max_epochs * n_batches)
+        data, _ = self.get_split_datasets(X, y)
+        self.plan_rates(self.max_epochs * len(self.get_iterator(data, training=True)))
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
         except StopTraining:
@@ -261,6 +258,11 @@ class Trainer(NeuralNetClassifier):
             "if its values are large."
         )
 
+    def plan_rates(self, n_steps: int) -> None:
+        """Make the schedule of the learning rates of all batches."""
+        schedule = SCHEDULES.get(self.config.lr_schedule)
+        self.schedule_ = None if schedule is None else schedule(n_steps)
+
     def current_lr(self) -> float:
         """Return the learning rate of the next batch, without the factors of layers."""
         group = self.optimizer_.param_groups[0]
@@ -275,6 +277,9 @@ class Trainer(NeuralNetClassifier):
             group["lr"] = lr * group["lr_factor"]
 
     # The data
+
+    def check_data(self, X, y=None):
+        """Skip skorch's search for the classes, which are known: it copies all images."""
 
     def get_iterator(self, dataset, training=False):
         batch_size = self.batch_size if training else INFERENCE_BATCH_SIZE

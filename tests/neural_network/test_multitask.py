@@ -92,7 +92,7 @@ def test_one_task_is_a_conv_net_classifier(bars, task, params):
     (of_task,) = joint.estimators_.values()
     for history in (joint.history_, of_task.history_):
         for ours, theirs in zip(history, alone.history_, strict=True):
-            keys = theirs.keys() - {"duration"}
+            keys = theirs.keys() - {"dur"}
             assert [ours[key] for key in keys] == pytest.approx([theirs[key] for key in keys])
     assert joint.n_parameters_ == alone.n_parameters_
     assert (
@@ -478,7 +478,7 @@ def test_samples_that_are_too_few_to_hold_out(two_tasks):
     classifier = MultiTaskConvNetClassifier(early_stopping=True, **SMALL)
     first = np.flatnonzero((task == "sides") & (y == "left"))[0]
     alone = (task == "bars") | (y == "both") | (np.arange(160) == first)
-    message = r"only one of \['sides: left'\]. Leave them out, or give X_val"
+    message = r"only one of \['sides: left'\]. Leave them out, or pass X_val"
     with pytest.raises(ValueError, match=message):
         classifier.fit(X[alone], y[alone], task=task[alone])
     for options in ({}, {"X_val": X, "y_val": y, "task_val": task}):
@@ -488,7 +488,7 @@ def test_samples_that_are_too_few_to_hold_out(two_tasks):
         classifier.set_params(validation_fraction=0.02).fit(X, y, task=task)
     few = (task == "bars") | np.isin(np.arange(160), np.flatnonzero(task == "sides")[:4])
     classifier.set_params(validation_fraction=0.05)
-    message = r"no sample of the tasks \['sides'\]: give X_val, or a larger validation_fraction"
+    message = r"no sample of the tasks \['sides'\]: pass X_val, or a larger validation_fraction"
     with pytest.raises(ValueError, match=message):
         classifier.fit(X[few], y[few], task=task[few])
 

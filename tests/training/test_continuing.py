@@ -33,7 +33,7 @@ def assert_same_bits(first, second):
 
 
 def figures(classifier):
-    return [{k: v for k, v in row.items() if k != "duration"} for row in classifier.history_]
+    return [{k: v for k, v in row.items() if k != "dur"} for row in classifier.history_]
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", torch.optim.LBFGS])
