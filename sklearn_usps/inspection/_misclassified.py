@@ -371,9 +371,9 @@ def _without_task(estimator, X, method_name):
             "pipeline. Give from_predictions the images without it and what `predict(X)` returns."
         )
     # Imports torch, which other classifiers don't need.
-    from ..neural_network._task_labels import take_column
+    from ..neural_network._task_labels import take_task_column
 
-    return take_column(X, column)[0]
+    return take_task_column(X, column)[0]
 
 
 def _images(X, indices, image_shape):

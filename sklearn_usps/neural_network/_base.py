@@ -116,8 +116,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         """Return a trainer of a new network, or of that of a previous trainer."""
         if previous is None:
             generator = torch.Generator().manual_seed(seed)
-            # Kept apart from the parameters, which may change before the network is restored.
-            self._network = (inner.network, copy.deepcopy(inner.network_params))
+            self._remember_network()
             return self._make_trainer(self._build_network(generator), config, generator)
         trainer = self._make_trainer(previous.module_, config, previous.generator)
         trainer.history = previous.history
@@ -154,6 +153,19 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             self.best_epoch_ = stopping.best_epoch_
         elif hasattr(self, "best_epoch_"):
             del self.best_epoch_
+
+    def _set_network(self, network, classes, history, *, like) -> None:
+        """Take over one network of a fitted classifier of several tasks, with its history."""
+        self.classes_, self._network = classes, like._network
+        # A classifier refuses weights of labels that it doesn't have.
+        if isinstance(weights := self.class_weight, dict):
+            self.class_weight = {x: weights[x] for x in classes.tolist() if x in weights}
+        config, generator = like.net_.config.without_callbacks(), like.net_.generator
+        trainer = self._make_trainer(network, config, generator)
+        trainer.history = history
+        self._set_fitted_attributes(trainer)
+        if hasattr(like, "best_epoch_"):
+            self.best_epoch_ = like.best_epoch_
 
     # The hooks, as they are for one task
 
@@ -208,6 +220,11 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
     def _split(self, data: LabeledImages, class_weight, **options):
         """Return the samples to train on and those to validate on, or None."""
         return split_samples(data, self.classes_, class_weight, **options)
+
+    def _remember_network(self) -> None:
+        """Keep what a network is built from, since parameters may change before it is restored."""
+        inner = self._inner()
+        self._network = (inner.network, copy.deepcopy(inner.network_params))
 
     def _build_network(self, generator) -> torch.nn.Module:
         return build_network(*self._network, self.image_shape_, len(self.classes_), generator)

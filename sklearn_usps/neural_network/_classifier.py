@@ -49,8 +49,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         square if the number of features is one, else, with a warning, a single row of pixels.
 
     optimizer : {"adamw", "sgd"} or class, default="adamw"
-        The optimizer: AdamW [2]_, stochastic gradient descent with momentum, or a class of
-        :mod:`torch.optim`, passed `lr`, `momentum` and `weight_decay` if its signature has them.
+        AdamW [2]_, stochastic gradient descent with momentum, or a class of :mod:`torch.optim`,
+        passed `lr`, and `momentum` and `weight_decay` if its signature has them.
 
     lr : float, default=0.02
         Learning rate, in (0, inf); with a schedule, the maximum.
@@ -66,10 +66,9 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         30 % of `max_epochs` and then falls to almost zero [3]_; "cosine" falls to zero [4]_.
 
     lr_scaling : {"none", "fan-in", "efficient-backprop"}, default="none"
-        Per-layer learning rates. "fan-in" divides `lr` by the number of inputs of a unit [8]_
-        [9]_; "efficient-backprop" multiplies it by the square root of this number or, for shared
-        weights, of the number of connections that share one ([10]_, section 4.7). The factors have
-        a geometric mean of one over the layers.
+        Per-layer learning rates: "fan-in" divides `lr` by the number of inputs of a unit [8]_ [9]_;
+        "efficient-backprop" multiplies it by the root of this number, or of the number of
+        connections that share a weight ([10]_, section 4.7). The factors' geometric mean is one.
 
     sampling : {"shuffle", "replacement"}, default="shuffle"
         Samples of an epoch: all in random order, or as many drawn independently.
@@ -95,22 +94,19 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         border repeated [11]_. Slightly more accurate, five times as slow; not for validation.
 
     class_weight : dict, "balanced" or None, default=None
-        Weights of labels in the training loss, 1 where a dict lacks a label. "balanced" gives all
-        classes the same sum of weights.
+        Weights of labels in training, by default 1; "balanced" gives all classes an equal sum.
 
     warm_start : bool, default=False
         If True, `fit` trains the fitted network further, with a new optimizer and schedule.
 
     early_stopping : bool, default=False
-        If True, stop when the validation loss has not improved for `n_iter_no_change` epochs, and
-        restore the weights of the best epoch.
+        If True, stop when the validation loss does not improve, and restore the best weights.
 
     validation_fraction : float, default=0.1
-        Fraction of the samples of each class to hold out for `early_stopping`, in (0, 1), if `fit`
-        is not passed `X_val`.
+        Fraction of each class, in (0, 1), that `early_stopping` holds out if there is no `X_val`.
 
     n_iter_no_change : int, default=10
-        Number of epochs to wait for a smaller validation loss. Only used with `early_stopping`.
+        Number of epochs that `early_stopping` waits for a smaller validation loss.
 
     callbacks : list of skorch callbacks, default=None
         Instances, or tuples of name and instance, as for :class:`skorch.NeuralNet`. They see class
@@ -150,11 +146,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         samples as trained on, the error in [0, 1]; "lr" at its start; "dur", its duration in
         seconds; with a validation set "valid_loss", "valid_error" and "valid_acc" at its end.
 
-    n_iter_ : int
-        Number of epochs that the network was trained for.
-
-    best_epoch_ : int
-        Epoch of the restored weights. Only with `early_stopping`.
+    n_iter_, best_epoch_ : int
+        Number of epochs trained and, with `early_stopping`, the epoch of the restored weights.
 
     n_parameters_ : int
         Number of trainable parameters.
@@ -396,7 +389,9 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
             Logarithm of the probability of each class, in the order of `classes_`.
         """
         check_is_fitted(self)
-        X = check_images(self, X)
+        return self._log_proba(check_images(self, X))
+
+    def _log_proba(self, X) -> np.ndarray:
         return self.net_.log_proba(X, with_shifts=self.test_time_augmentation).numpy()
 
     def score(self, X, y, sample_weight=None):

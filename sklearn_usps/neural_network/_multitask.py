@@ -3,74 +3,60 @@
 from __future__ import annotations
 
 import copy
-from numbers import Integral, Real
+from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.dataset import Dataset
-from skorch.history import History
 
 from .._utils._sklearn import HasMethods, Interval, _fit_context
 from ..networks._registry import build_network
 from ..networks._shared_layers import SharedLayersNetwork
 from ..training._data import LabeledImages, WeightedSubset, split_samples
 from ..training._multitask_trainer import MultiTaskTrainer
-from ..training._state import MAX_LAYERS
-from ..training._trainer import Trainer
 from ._base import BaseConvNet
 from ._classifier import ConvNetClassifier
 from ._task_labels import (
-    ONLY_TASK,
     TaskLabels,
-    check_tasks,
-    check_two_classes,
-    take_column,
+    check_task_weights,
+    labels_of_fit,
+    labels_of_partial_fit,
+    take_task_column,
 )
 from ._validation import accuracy, check_images, check_partial_fit_params
 
-#: The attributes of a fit that concern the pixels.
-_OF_PIXELS = ("n_features_in_", "feature_names_in_")
-
 
 class MultiTaskConvNetClassifier(BaseConvNet):
-    """Convolutional network classifier of several tasks with shared first layers.
+    """Classifiers of several tasks, such as digits and letters, with shared first layers.
 
-    Each task, such as digits and letters, has a network and classes of its own, but the parameters
-    of the first layers are the same for all, which is known as hard parameter sharing [1]_. A task
-    with few images profits from filters that are learned from many.
-
-    The networks are trained together on the sum of the tasks' mean losses, and each batch has
-    images of all tasks. In an epoch the images of the largest task are seen once. Those of another
-    task are repeated until they are as many as the geometric mean of both numbers: next to 10,000
-    digits, 400 letters are seen five times each. They are seen more often if batches are small,
-    since each batch of more than one image has at least two of each task.
+    Each task has a network and classes of its own, but the parameters of the first layers are the
+    same for all, known as hard parameter sharing [1]_: a task with few images profits from filters
+    learned from many. Training minimizes the sum of the tasks' mean losses, and each batch has
+    images of all tasks. In an epoch the images of the largest task are seen once, and those of
+    another task are repeated until they are as many as the geometric mean of both numbers: next to
+    10,000 digits, 400 letters are seen five times.
 
     Parameters
     ----------
     estimator : ConvNetClassifier
-        The classifier whose parameters define the networks and their training. Transformers go
-        before the multi-task classifier in a :class:`~sklearn.pipeline.Pipeline`. Some of its
-        parameters have a meaning for each task: `batch_size` and `max_epochs` refer to the largest
-        task; `early_stopping` monitors the mean of the tasks' validation losses; a `class_weight`
-        dict applies to a label in all tasks that have it; `callbacks` see class indices of all
-        tasks, those of the first task first.
+        Classifier whose parameters define the networks and their training. `batch_size` and
+        `max_epochs` refer to the largest task, `early_stopping` monitors the mean of the tasks'
+        validation losses, a `class_weight` dict applies to a label in all tasks that have it, and
+        `callbacks` see class indices of all tasks, those of the first task first.
 
     n_shared_layers : int, default=1
-        Number of shared layers, in [1, number of layers - 1]. A layer is a convolution, a
-        subsampling with coefficients or a linear layer, with its biases; in your own network any
-        module with weights. They count in the order in which the network makes them. Normalization
-        layers are never shared. "convnet" has 6 layers, "lecun1989" 4, "lenet5" 7 and "luacnn" 3.
+        Number of shared layers, less than the network has: "convnet" 6, "lecun1989" 4, "lenet5" 7,
+        "luacnn" 3. A layer is a module with weights, in the order in which the network makes them.
+        Normalization layers are never shared.
 
     task_weights : dict, default=None
         Weights of the tasks' mean losses in the sum, positive; 1 where a task is missing.
 
     task_column : int or str, default=None
-        Column of X with the task of each sample; the others are pixels. For scorers and
-        :func:`~sklearn.model_selection.cross_val_predict`, which pass no `task` to `predict`.
-        Normalization of the pixels in a pipeline must pass it through, as a
-        :class:`~sklearn.compose.ColumnTransformer` can.
+        Column of X with the task of each sample, for scorers and `cross_val_predict`, which pass no
+        `task` to `predict`. In a pipeline a :class:`~sklearn.compose.ColumnTransformer` keeps it.
 
     Attributes
     ----------
@@ -78,52 +64,32 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         Names of the tasks, sorted; ["all"] if none were passed.
 
     estimators_ : dict of ConvNetClassifier
-        Fitted classifier of each task, which can predict and be saved on its own. Its network
-        has the same tensors as `net_`: to train it further, copy it first.
+        Fitted classifier of each task, with the tensors of `net_`: copy it to train it further.
 
     classes_ : ndarray of shape (n_classes,)
         Class labels of all tasks, each once.
 
     n_features_in_ : int
-        Number of features seen during `fit`, with the `task_column` if there is one.
-
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of features seen during `fit`. Defined only when `X` has feature names that are all
-        strings.
+        Number of features, including `task_column`; `feature_names_in_` has names that are strings.
 
     image_shape_ : tuple of int (height, width)
-        Shape of the image in each row of X.
+        Shape of each image.
 
     net_ : skorch.NeuralNetClassifier
-        The fitted net of all tasks.
+        The fitted skorch net of all tasks.
 
     history_ : list of dict
-        A dict for each epoch, as in :class:`ConvNetClassifier`: losses and errors are means over
-        the tasks. "tasks" has a dict for each task; see also the `history_` of its classifier.
+        As in :class:`ConvNetClassifier`, with means over the tasks; "tasks" has a dict for each.
 
-    n_iter_ : int
-        Number of epochs that the networks were trained for.
-
-    best_epoch_ : int
-        Epoch of the restored weights. Only with `early_stopping`.
-
-    n_parameters_ : int
-        Number of trainable parameters, the shared ones counted once.
-
-    See Also
-    --------
-    ConvNetClassifier : Classifier of one task.
+    n_iter_, best_epoch_, n_parameters_ : int
+        As in :class:`ConvNetClassifier`.
 
     Notes
     -----
-    With metadata routing, ``sklearn.set_config(enable_metadata_routing=True)``, cross-validation
-    and searches pass `task` if it is requested by
-    ``clf.set_fit_request(task=True).set_score_request(task=True).set_predict_request(task=True)``.
-    A :class:`~sklearn.pipeline.Pipeline` passes it to `score` from scikit-learn 1.8 on. Named
-    scorers and the `predict` of a search pass no metadata: use `task_column` or ask the
-    `best_estimator_`.
-
-    All labels in `y` are strings, or all are numbers. Two tasks may have the same label.
+    With metadata routing, cross-validation and searches pass `task` on if it is requested by
+    `set_fit_request`, `set_predict_request` and `set_score_request`; a
+    :class:`~sklearn.pipeline.Pipeline` passes it to `score` from scikit-learn 1.8 on. Named scorers
+    and the `predict` of a search pass no metadata: use `task_column`.
 
     References
     ----------
@@ -136,8 +102,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     >>> from sklearn_usps import ConvNetClassifier, MultiTaskConvNetClassifier, make_letters
     >>> digits, y_digits = load_digits(return_X_y=True)
     >>> letters, y_letters = make_letters(500, image_shape=(8, 8), random_state=0)
-    >>> X = np.vstack([digits / 16, letters])
-    >>> y = np.concatenate([y_digits.astype(str), y_letters])
+    >>> X, y = np.vstack([digits / 16, letters]), np.append(y_digits.astype(str), y_letters)
     >>> task = np.repeat(["digits", "letters"], [len(digits), len(letters)])
     >>> clf = MultiTaskConvNetClassifier(ConvNetClassifier(max_epochs=10, random_state=0))
     >>> clf.fit(X, y, task=task).predict(digits[:5] / 16, task="digits")
@@ -185,23 +150,14 @@ class MultiTaskConvNetClassifier(BaseConvNet):
             Class labels, all strings or all numbers.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights; only their ratios within a task matter. Samples of weight zero are left
-            out.
+            Sample weights; only their ratios within a task matter. Weight zero leaves a sample out.
 
         task : str or array-like of shape (n_samples,), default=None
             Task of each sample. By default, and without `task_column`, there is one task.
 
-        X_val : array-like of shape (n_val, n_features) or (n_val, height, width), default=None
-            Validation images of all tasks, evaluated after each epoch and used by early stopping.
-
-        y_val : array-like of shape (n_val,), default=None
-            Class labels of the validation images.
-
-        task_val : str or array-like of shape (n_val,), default=None
-            Task of each validation image.
-
-        sample_weight_val : array-like of shape (n_val,), default=None
-            Sample weights of the validation images.
+        X_val, y_val, task_val, sample_weight_val : array-like, default=None
+            Validation samples of all tasks, evaluated after each epoch and used by early stopping,
+            in the forms of `X`, `y`, `task` and `sample_weight`.
 
         Returns
         -------
@@ -236,11 +192,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
             All class labels of all calls, a dict by task if there are tasks. Required in the first
             call.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights; only their ratios within a task matter.
-
-        task : str or array-like of shape (n_samples,), default=None
-            Task of each sample.
+        sample_weight, task : array-like of shape (n_samples,), default=None
+            Sample weights, and the task of each sample, as in `fit`.
 
         Returns
         -------
@@ -249,10 +202,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
         Raises
         ------
-        TypeError
-            If `estimator` is not a ConvNetClassifier.
-        ValueError
-            If parameters or data are invalid, or a loss becomes infinite or NaN.
+        TypeError, ValueError
+            As `fit`.
         """
         return self._fit(X, y, sample_weight, task=task, partial=True, classes=classes)
 
@@ -265,7 +216,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
             Images.
 
         task : str or array-like of shape (n_samples,), default=None
-            Task of each sample. Not needed if there is one task or a `task_column`.
+            Task of each sample, if there are several and no `task_column`.
 
         Returns
         -------
@@ -312,17 +263,14 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         check_is_fitted(self)
         X, task = self._split_off_task(X, task, reset=False)
         X = check_images(self._estimator, X)
-        task_encoded = self._labels().encode_tasks(self._complete(task, X))
+        task_encoded = self._labels().encode_tasks(task, X)
         log_proba = np.full((len(X), len(self.classes_)), -np.inf, dtype=np.float32)
         for index, classifier in enumerate(self.estimators_.values()):
             rows = np.flatnonzero(task_encoded == index)
             if len(rows):
                 columns = np.searchsorted(self.classes_, classifier.classes_)
-                of_task = classifier.net_.log_proba(
-                    WeightedSubset(Dataset(X), rows),  # copies no more than a block
-                    with_shifts=classifier.test_time_augmentation,
-                )
-                log_proba[np.ix_(rows, columns)] = of_task.numpy()
+                images = WeightedSubset(Dataset(X), rows)  # copies no more than a block
+                log_proba[np.ix_(rows, columns)] = classifier._log_proba(images)
         return log_proba
 
     def score(self, X, y, sample_weight=None, *, task=None):
@@ -336,11 +284,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         y : array-like of shape (n_samples,)
             True class labels.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights.
-
-        task : str or array-like of shape (n_samples,), default=None
-            Task of each sample.
+        sample_weight, task : array-like of shape (n_samples,), default=None
+            Sample weights, and the task of each sample.
 
         Returns
         -------
@@ -373,80 +318,40 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         return self._estimator
 
     def _split_off_task(self, X, task, *, reset, name="task"):
-        if self.task_column is None:
-            return X, task
-        if task is not None:
-            raise ValueError(
-                f"`{name}` was passed beside task_column={self.task_column!r}: pass one of them."
-            )
-        pixels, task = take_column(X, self.task_column)
-        validate_data(self, X, reset=reset, skip_check_array=True)
-        return pixels, task
+        if self.task_column is not None:
+            pixels, task = take_task_column(X, self.task_column, task, name)
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            return pixels, task
+        return X, task
 
     def _set_classes(self, y, task, classes, *, continuing, partial):
-        if not partial:
-            labels = TaskLabels.from_samples(y, check_tasks(ONLY_TASK if task is None else task, y))
-        elif classes is not None:
-            labels = TaskLabels.from_dict(self._classes_by_task(classes, task, continuing))
-        elif continuing:
-            return
+        previous = self._labels() if continuing else None
+        if partial:
+            labels = labels_of_partial_fit(classes, task, previous)
         else:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
-        if continuing and not labels.equals(self._labels()):
-            before = self._labels().to_dict()
-            if partial:
-                raise ValueError(
-                    f"`classes={labels.to_dict()!r}` is not the same as on last call to "
-                    f"partial_fit, was: {before!r}"
-                )
-            raise ValueError(
-                "warm_start can only be used where each task has the same classes as in the "
-                f"previous call to fit. Previously got {before}, now {labels.to_dict()}."
-            )
+            labels = labels_of_fit(y, task, previous)
         self.tasks_, self._task_classes = labels
         self.classes_ = np.unique(np.concatenate(labels.classes))
 
-    def _classes_by_task(self, classes, task, continuing) -> dict:
-        if isinstance(classes, dict):
-            return classes
-        if task is not None:
-            raise ValueError(
-                "`classes` must be a dict of the labels of each task, since there are tasks. Got "
-                f"{classes!r} instead."
-            )
-        return {self.tasks_.tolist()[0] if continuing else ONLY_TASK: classes}
-
     def _encode(self, y, task, y_name="y", task_name="task"):
-        return self._labels().encode(y, self._complete(task, y, task_name), y_name, task_name)
+        return self._labels().encode(y, task, y_name, task_name)
 
     def _check_two_classes(self, y_encoded, y_given):
-        labels = self._labels()
-        check_two_classes(y_encoded, labels.decode_tasks(y_encoded), labels.tasks)
+        self._labels().check_two_classes(y_encoded)
 
     def _split(self, data: LabeledImages, class_weight, **options):
         labels = self._labels()
         # A dict of weights is by label alone; errors name the task as well.
-        by_label = isinstance(class_weight, dict)
-        names = np.concatenate(labels.classes) if by_label else labels.names()
-        train, valid = split_samples(
-            data, names, class_weight, group_of=labels.decode_tasks, **options
-        )
+        names = labels.names(with_tasks=not isinstance(class_weight, dict))
+        options["group_of"] = labels.decode_tasks
+        train, valid = split_samples(data, names, class_weight, **options)
         if valid is not None:
-            missing = np.delete(labels.tasks, np.unique(labels.decode_tasks(valid.targets)))
-            if len(missing):
-                remedy = "X_val must have samples of each, of positive weight"
-                if options["valid"] is None:
-                    remedy = "pass X_val, or a larger validation_fraction"
-                raise ValueError(
-                    f"The validation set has no sample of the tasks {missing.tolist()}: {remedy}."
-                )
+            labels.check_all_tasks(valid.targets, is_held_out=options["valid"] is None)
         return train, valid
 
-    def _build_trainer(self, inner, config, seed, previous, *, keep_optimizer):
-        self._check_task_weights()
-        if previous is None:  # kept apart, as the network is, from parameters that may change
-            self._n_shared_layers = self.n_shared_layers
-        return super()._build_trainer(inner, config, seed, previous, keep_optimizer=keep_optimizer)
+    def _remember_network(self):
+        super()._remember_network()
+        self._n_shared_layers = self.n_shared_layers
 
     def _build_network(self, generator):
         networks = [
@@ -456,71 +361,33 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         return SharedLayersNetwork(networks, self._n_shared_layers)
 
     def _make_trainer(self, network, config, generator):
-        tasks = self.tasks_.tolist()
-        return MultiTaskTrainer(
-            network,
-            config=config,
-            generator=generator,
-            tasks=tasks,
-            task_sizes=self._labels().sizes(),
-            task_weights=[(self.task_weights or {}).get(task, 1.0) for task in tasks],
-        ).initialize()
+        options = {"config": config, "generator": generator, "task_sizes": self._labels().sizes()}
+        task_weights = check_task_weights(self.task_weights or {}, self.tasks_.tolist())
+        return MultiTaskTrainer(network, task_weights=task_weights, **options).initialize()
 
     def _set_fitted_attributes(self, trainer):
         super()._set_fitted_attributes(trainer)
         self.image_shape_ = self._estimator.image_shape_
-        if self.task_column is None:
-            for name in _OF_PIXELS:
+        if self.task_column is None:  # otherwise they include the column, and are set
+            for name in ("n_features_in_", "feature_names_in_"):
                 self.__dict__.pop(name, None)
                 if hasattr(self._estimator, name):
                     setattr(self, name, getattr(self._estimator, name))
         self.estimators_ = self._make_estimators()
 
-    # Tasks and their labels
-
     def _labels(self) -> TaskLabels:
         return TaskLabels(self.tasks_, self._task_classes)
-
-    def _complete(self, task, X, name="task"):
-        """Return the task of each sample, which may be omitted if there is one task."""
-        if task is None and len(self.tasks_) > 1:
-            raise ValueError(
-                f"`{name}` is missing: this {type(self).__name__} was fitted on the tasks "
-                f"{self.tasks_.tolist()}. Pass one of them for all samples, or one for each."
-            )
-        return check_tasks(self.tasks_[0] if task is None else task, X, name)
-
-    def _check_task_weights(self) -> None:
-        weights: dict = self.task_weights or {}
-        tasks = self.tasks_.tolist()
-        if unknown := [task for task in weights if task not in tasks]:
-            raise ValueError(f"task_weights has {unknown}, but the tasks are {tasks}.")
-        if not all(isinstance(w, Real) and 0 < float(w) < np.inf for w in weights.values()):
-            raise ValueError(f"task_weights must be positive numbers. Got {weights} instead.")
-
-    # The classifiers of the tasks
 
     def _make_estimators(self) -> dict[str, ConvNetClassifier]:
         """Return a classifier for each task, whose network is that of the task in `net_`."""
         estimators = {}
         networks = self.net_.module_.networks
-        config = self.net_.config.without_callbacks()
         for task, classes, network in zip(*self._labels(), networks, strict=True):
             estimator = copy.copy(self._estimator)
-            estimator.classes_, estimator._network = classes, self._network
-            # A classifier refuses weights of labels that it doesn't have.
-            if isinstance(weights := estimator.class_weight, dict):
-                labels = classes.tolist()
-                estimator.class_weight = {x: weights[x] for x in labels if x in weights}
-            trainer: Trainer = estimator._make_trainer(network, config, self.net_.generator)
-            trainer.history = History(_task_record(row, task.item()) for row in self.net_.history)
-            estimator._set_fitted_attributes(trainer)
-            if hasattr(self, "best_epoch_"):
-                estimator.best_epoch_ = self.best_epoch_
+            history = self.net_.history_of_task(task.item())
+            estimator._set_network(network, classes, history, like=self)
             estimators[task.item()] = estimator
         return estimators
-
-    # The state
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -531,18 +398,3 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         super().__setstate__(state)
         if hasattr(self, "net_"):
             self.estimators_ = self._make_estimators()
-
-    def _restore_trainer(self, net_state):
-        tasks = set(self.tasks_.tolist())
-        for row in self.history_:
-            if not isinstance(row["tasks"], dict) or set(row["tasks"]) != tasks:
-                raise ValueError("history_ is not that of the tasks")
-        if not len(np.unique(self.tasks_)) == len(self._task_classes) <= MAX_LAYERS:
-            raise ValueError(f"the tasks are not alike, or more than {MAX_LAYERS}")
-        return super()._restore_trainer(net_state)
-
-
-def _task_record(epoch: dict, task) -> dict:
-    """Return the record of an epoch for one task."""
-    common = {name: epoch[name] for name in ("epoch", "lr", "dur", "batches")}
-    return {**common, **epoch["tasks"][task]}

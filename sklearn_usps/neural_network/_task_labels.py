@@ -21,8 +21,10 @@ from ._validation import check_classes, encode
 ONLY_TASK = "all"
 
 
-def take_column(X, column):
-    """Return X without a column, and that column."""
+def take_task_column(X, column, task=None, name: str = "task"):
+    """Return X without its column of tasks, and that column; `task` must be None beside it."""
+    if task is not None:
+        raise ValueError(f"`{name}` was passed beside task_column={column!r}: pass one of them.")
     if not hasattr(X, "shape"):
         X = as_array(X, "X").astype(object)
     if len(X.shape) != 2:
@@ -98,18 +100,6 @@ def _check_one_type(arrays: list[np.ndarray]) -> None:
         )
 
 
-def check_two_classes(y_encoded: np.ndarray, task_encoded: np.ndarray, tasks: np.ndarray) -> None:
-    """Raise a ValueError for a task whose samples to train on are of fewer than two classes."""
-    for index, task in enumerate(tasks.tolist()):
-        n_classes = len(np.unique(y_encoded[task_encoded == index]))
-        if n_classes < 2:
-            where = f" in the task {task!r}" if len(tasks) > 1 else ""
-            raise ValueError(
-                "The number of classes has to be greater than one; got "
-                f"{n_classes} class{where}, without samples of weight zero"
-            )
-
-
 class TaskLabels(NamedTuple):
     """The labels of several tasks, numbered task by task: first all labels of the first task."""
 
@@ -161,16 +151,22 @@ class TaskLabels(NamedTuple):
         """Return the number of labels of each task."""
         return [len(labels) for labels in self.classes]
 
-    def names(self) -> np.ndarray:
-        """Return a name for each index: the label and, if there are several, its task."""
-        if len(self.tasks) == 1:
-            return self.classes[0]
+    def names(self, *, with_tasks: bool) -> np.ndarray:
+        """Return a name for each index: the label, and if there are several tasks also its task."""
+        if len(self.tasks) == 1 or not with_tasks:
+            return np.concatenate(self.classes)
         by_task = self.to_dict().items()
         return np.array([f"{task}: {label}" for task, labels in by_task for label in labels])
 
-    def encode_tasks(self, task: np.ndarray, name: str = "task") -> np.ndarray:
-        """Return the index of the task of each sample."""
+    def encode_tasks(self, task, X, name: str = "task") -> np.ndarray:
+        """Return the index of the task of each sample; `task` may be None if there is one task."""
         known = self.tasks.tolist()
+        if task is None and len(known) > 1:
+            raise ValueError(
+                f"`{name}` is missing: the classifier was fitted on the tasks {known}. Pass one of "
+                "them for all samples, or one for each."
+            )
+        task = check_tasks(known[0] if task is None else task, X, name)
         unknown = [value for value in np.unique(task).tolist() if value not in known]
         if unknown:
             more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
@@ -183,9 +179,31 @@ class TaskLabels(NamedTuple):
         """Return the index of the task that each index of a label belongs to."""
         return np.repeat(np.arange(len(self.tasks)), self.sizes())[y_encoded]
 
-    def encode(self, y: np.ndarray, task: np.ndarray, name: str = "y", task_name: str = "task"):
+    def check_two_classes(self, y_encoded: np.ndarray) -> None:
+        """Raise a ValueError for a task whose samples to train on are of fewer than two classes."""
+        n_classes = np.bincount(self.decode_tasks(np.unique(y_encoded)), minlength=len(self.tasks))
+        for task, n in zip(self.tasks.tolist(), n_classes.tolist(), strict=True):
+            if n < 2:
+                where = f" in the task {task!r}" if len(self.tasks) > 1 else ""
+                raise ValueError(
+                    f"The number of classes has to be greater than one; got {n} class{where}, "
+                    "without samples of weight zero"
+                )
+
+    def check_all_tasks(self, y_encoded: np.ndarray, *, is_held_out: bool) -> None:
+        """Raise a ValueError if a validation set lacks samples of a task."""
+        missing = np.delete(self.tasks, np.unique(self.decode_tasks(y_encoded)))
+        if len(missing):
+            remedy = "X_val must have samples of each, of positive weight"
+            if is_held_out:
+                remedy = "pass X_val, or a larger validation_fraction"
+            raise ValueError(
+                f"The validation set has no sample of the tasks {missing.tolist()}: {remedy}."
+            )
+
+    def encode(self, y: np.ndarray, task, name: str = "y", task_name: str = "task"):
         """Return the index of the label of each sample."""
-        task_encoded = self.encode_tasks(task, task_name)
+        task_encoded = self.encode_tasks(task, y, task_name)
         y_encoded = np.zeros(len(y), dtype=np.int64)
         begins = np.cumsum([0, *self.sizes()])
         for index, (begin, labels) in enumerate(zip(begins, self.classes, strict=False)):
@@ -195,3 +213,45 @@ class TaskLabels(NamedTuple):
                 known = "classes_" if len(self.tasks) == 1 else of_task
                 y_encoded[rows] = begin + encode(labels, y[rows], name, known)
         return y_encoded
+
+
+def labels_of_fit(y, task, previous: TaskLabels | None) -> TaskLabels:
+    """Return the tasks and labels of samples, which `fit` with `warm_start` can't change."""
+    labels = TaskLabels.from_samples(y, check_tasks(ONLY_TASK if task is None else task, y))
+    if previous is not None and not labels.equals(previous):
+        raise ValueError(
+            "warm_start can only be used where each task has the same classes as in the previous "
+            f"call to fit. Previously got {previous.to_dict()}, now {labels.to_dict()}."
+        )
+    return labels
+
+
+def labels_of_partial_fit(classes, task, previous: TaskLabels | None) -> TaskLabels:
+    """Return the tasks and labels that `partial_fit` is told to expect, in its first call."""
+    if classes is None:
+        if previous is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        return previous
+    if not isinstance(classes, dict):
+        if task is not None:
+            raise ValueError(
+                "`classes` must be a dict of the labels of each task, since there are tasks. Got "
+                f"{classes!r} instead."
+            )
+        classes = {ONLY_TASK if previous is None else previous.tasks.tolist()[0]: classes}
+    labels = TaskLabels.from_dict(classes)
+    if previous is not None and not labels.equals(previous):
+        raise ValueError(
+            f"`classes={labels.to_dict()!r}` is not the same as on last call to partial_fit, was: "
+            f"{previous.to_dict()!r}"
+        )
+    return labels
+
+
+def check_task_weights(weights: dict, tasks: list) -> dict:
+    """Return the weight of each task, 1 where it is missing."""
+    if unknown := [task for task in weights if task not in tasks]:
+        raise ValueError(f"task_weights has {unknown}, but the tasks are {tasks}.")
+    if not all(isinstance(w, Real) and 0 < float(w) < np.inf for w in weights.values()):
+        raise ValueError(f"task_weights must be positive numbers. Got {weights} instead.")
+    return {task: weights.get(task, 1.0) for task in tasks}

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 from skorch.callbacks import EpochTimer
+from skorch.history import History
 
 from ._data import BatchIterator, batch_slices, draw_samples
 from ._trainer import Trainer
@@ -80,22 +81,20 @@ class MultiTaskTrainer(Trainer):
     module : SharedLayersNetwork
         The networks.
 
-    tasks : list
-        The names of the tasks, which are the keys of their records in the history.
-
     task_sizes : list of int
         Number of classes of each task.
 
-    task_weights : list of float
-        Weight of the mean loss of each task in the sum that is minimized.
+    task_weights : dict of float
+        Weight of the mean loss of each task in the sum that is minimized. Its keys are the names of
+        the tasks, under which the history has their records.
 
     **options
         As for `Trainer`.
     """
 
-    def __init__(self, module, *, tasks, task_sizes, task_weights, **options):
+    def __init__(self, module, *, task_sizes, task_weights, **options):
         super().__init__(module, n_classes=sum(task_sizes), **options)
-        self.tasks = tasks
+        self.tasks = list(task_weights)
         self.task_sizes = task_sizes
         self.task_weights = task_weights
 
@@ -138,7 +137,7 @@ class MultiTaskTrainer(Trainer):
                 own_weights = None if weights is None else weights[rows]
                 own_logits = network(images[rows].to(self.device))
                 loss = self.mean_loss(network, own_logits, own_targets, own_weights)
-                total = total + self.task_weights[task] * loss
+                total = total + self.task_weights[self.tasks[task]] * loss
                 own_logits = own_logits.detach().cpu()
                 logits[rows, begin:end] = own_logits
                 counts[task] = _count(loss, own_logits, own_targets, own_weights)
@@ -166,6 +165,15 @@ class MultiTaskTrainer(Trainer):
         if prefix == "valid":
             accuracy = 1 - means["valid_error"]
             self.record_with_best("valid_acc", accuracy, is_better=operator.gt)
+
+    def history_of_task(self, task) -> History:
+        """Return the history of a trainer of one task alone."""
+        common = ("epoch", "lr", "dur", "batches")
+        rows = [
+            {**{name: epoch[name] for name in common}, **epoch["tasks"][task]}
+            for epoch in self.history
+        ]
+        return History(rows)
 
 
 def _count(loss, logits, targets, weights) -> torch.Tensor:

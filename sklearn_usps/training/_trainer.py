@@ -53,21 +53,13 @@ class Trainer(NeuralNetClassifier):
         Number of classes, whose targets are 0 to ``n_classes - 1``.
     """
 
-    def __init__(
-        self,
-        module: nn.Module,
-        *,
-        config: TrainingConfig,
-        generator: torch.Generator,
-        n_classes: int,
-    ):
-        options: dict[str, Any] = config.optimizer_options
+    def __init__(self, module: nn.Module, *, config: TrainingConfig, generator, n_classes: int):
         super().__init__(
             module,
             criterion=nn.CrossEntropyLoss,
             criterion__label_smoothing=config.label_smoothing,
             optimizer=config.optimizer,
-            **{f"optimizer__{name}": value for name, value in options.items()},
+            **{f"optimizer__{name}": value for name, value in config.optimizer_options.items()},
             lr=config.lr,
             max_epochs=config.max_epochs,
             batch_size=config.batch_size,
