@@ -209,7 +209,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
 
     def _check_two_classes(self, y_encoded, y_given) -> None:
         """Raise a ValueError if the samples to train on are of one class."""
-        n_classes = len(np.unique(y_encoded))
+        n_classes = np.count_nonzero(np.bincount(y_encoded))
         if n_classes < 2:
             trimmed = len(np.unique(y_given)) > n_classes
             raise ValueError(

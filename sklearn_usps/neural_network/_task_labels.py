@@ -181,7 +181,8 @@ class TaskLabels(NamedTuple):
 
     def check_two_classes(self, y_encoded: np.ndarray) -> None:
         """Raise a ValueError for a task whose samples to train on are of fewer than two classes."""
-        n_classes = np.bincount(self.decode_tasks(np.unique(y_encoded)), minlength=len(self.tasks))
+        present = np.flatnonzero(np.bincount(y_encoded))
+        n_classes = np.bincount(self.decode_tasks(present), minlength=len(self.tasks))
         for task, n in zip(self.tasks.tolist(), n_classes.tolist(), strict=True):
             if n < 2:
                 where = f" in the task {task!r}" if len(self.tasks) > 1 else ""
