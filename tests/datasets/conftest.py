@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -55,10 +56,6 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(CONTENT[:1000], length=len(CONTENT))
         self.close_connection = True
 
-    def do_short(self):  # claims to be shorter than it is
-        self._send(CONTENT, length=1000)
-        self.close_connection = True
-
     def do_wrong(self):
         self._send(CONTENT[::-1])
 
@@ -88,21 +85,32 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.fixture(scope="session")
+def serve():
+    """Make a context in which a server on the loopback interface uses a handler."""
+
+    @contextmanager
+    def serve(handler):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        server.handle_error = lambda *_: None  # clients that disconnect are expected
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    return serve
+
+
 @pytest.fixture
-def server():
+def server(serve):
     """The server; `requests` counts the requests for each behavior."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    # Clients that disconnect are expected.
-    server.handle_error = lambda *_: None
-    server.requests, server.agents, server.closing = Counter(), set(), threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.closing.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serve(_Handler) as server:
+        server.requests, server.agents, server.closing = Counter(), set(), threading.Event()
+        yield server
+        server.closing.set()
 
 
 @pytest.fixture

@@ -78,13 +78,6 @@ def test_shuffled_images_keep_their_labels(fetch):
         np.testing.assert_array_equal(shuffled[name], letters[name][order])
 
 
-def test_as_frame(fetch):
-    pytest.importorskip("pandas")
-    letters = fetch(as_frame=True)
-    assert letters.frame.shape == (1014, 321)
-    assert letters.data.columns[-1] == "pixel_19_15"
-
-
 def test_wrong_parameters_and_missing_data(tmp_path):
     with pytest.raises(OSError, match=r"^Data not found and `download_if_missing` is False$"):
         fetch_alphadigits(data_home=tmp_path, download_if_missing=False)

@@ -53,10 +53,6 @@ def test_download_is_verified_kept_and_not_repeated(remote, server, tmp_path, co
     assert files_in(folder) == ["data.bin"]
     assert fetch_file(remote(behavior), folder) == content
     assert server.requests == {behavior: 1}
-
-
-def test_user_agent(remote, server, tmp_path):
-    fetch_file(remote("good"), tmp_path)
     assert server.agents == {f"sklearn-usps/{__version__} (python-requests)"}
 
 
@@ -64,7 +60,6 @@ def test_user_agent(remote, server, tmp_path):
     ("behavior", "reason"),
     [
         ("cut", "IncompleteRead"),
-        ("short", r"sent other content \(1000 bytes"),
         ("wrong", r"sent other content \(106483 bytes"),
         ("endless", "sent more than 106483 bytes"),
         ("stalled", "timed out"),
@@ -106,14 +101,10 @@ def test_next_mirror_is_tried_without_delay(remote, server, tmp_path, content):
 
 def test_only_temporary_failures_are_retried(remote, server, tmp_path, content):
     file = remote("missing", "wrong", "recovering")
-    assert fetch_file(file, tmp_path, n_retries=2, delay=0.01) == content
-    assert server.requests == {"missing": 1, "wrong": 1, "recovering": 3}
-
-
-def test_number_of_retries(remote, server, tmp_path):
     with pytest.raises(OSError, match="HTTP status 503"):
-        fetch_file(remote("broken"), tmp_path, n_retries=2, delay=0.01)
-    assert server.requests == {"broken": 3}
+        fetch_file(file, tmp_path, n_retries=1, delay=0.01)
+    assert server.requests == {"missing": 1, "wrong": 1, "recovering": 2}
+    assert fetch_file(file, tmp_path, n_retries=0) == content
 
 
 def test_download_if_missing_is_false(remote, server, tmp_path, content):
