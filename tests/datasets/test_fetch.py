@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
+from factor import FACTOR
 
 from sklearn_usps import __version__
 from sklearn_usps.datasets import _fetch
 from sklearn_usps.datasets._fetch import HttpMirror, RemoteFile, fetch_file
 
-FACTOR = int(os.environ.get("SKLEARN_USPS_FUZZ_FACTOR") or 1)
 # The child prints "ready" after its imports, and then fetches into the folder.
 CHILD = """
 import os, sys
