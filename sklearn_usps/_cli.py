@@ -177,7 +177,7 @@ def _draw_wrong_examples(model, test, path: Path) -> None:
 
 def _fetch(options: argparse.Namespace) -> int:
     from . import fetch_usps
-    from .datasets._usps import cache_folder
+    from .datasets._base import cache_folder
 
     usps = fetch_usps(version=options.data)
     n_test = len(usps.test_indices)
@@ -185,8 +185,8 @@ def _fetch(options: argparse.Namespace) -> int:
         f"USPS digits, version {options.data}: {len(usps.data) - n_test:,} training images and "
         f"{n_test:,} test images of 16 x 16 pixels"
     )
-    folder = cache_folder()
-    if folder is not None and folder.exists():
+    folder = cache_folder(None, "usps")
+    if folder.exists():
         print(f"Files: {folder}")
     return 0
 

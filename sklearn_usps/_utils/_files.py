@@ -1,4 +1,4 @@
-"""Writing a file so that no reader ever sees half of it."""
+"""Atomic writing of files."""
 
 import contextlib
 import errno
@@ -8,26 +8,25 @@ import time
 import uuid
 from pathlib import Path
 
-#: Seconds after which no writer is at work any more: a day, since clocks of disks may differ.
+#: Age in seconds at which no writer uses a temporary file any more; clocks of disks may differ.
 DAY = 86_400
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Write `content` to `path`: afterwards the file is whole, or as it was before.
+    """Write `content` to `path` completely or, if an error is raised, not at all.
 
-    The bytes go to a temporary file beside `path` that is then renamed over it; when
-    anything fails, the temporary file is removed and the error goes on to the caller.
+    The bytes go to a temporary file in the same folder, which is then renamed to `path`.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise FileExistsError(errno.EEXIST, "A folder or device is no file to write", str(path))
-    # A name of its own keeps two writers of one path out of each other's temporary file.
+        raise FileExistsError(errno.EEXIST, "Cannot write to a folder or device", str(path))
+    # A unique name, so that two writers of one path do not share a temporary file.
     temporary = path.with_name(f"{_beginning(path)}{uuid.uuid4().hex}.part")
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())  # or else a power cut may leave the name without the bytes
+            os.fsync(file.fileno())  # without it, a power cut may leave an empty file
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -35,9 +34,10 @@ def write_atomically(path: str | os.PathLike, content: bytes) -> None:
 
 
 def remove_leftovers(path: Path, min_age: float = 0) -> None:
-    """Remove what writers of `path` left that were killed; without an age, the caller has a lock.
+    """Remove temporary files of killed writers of `path` that are older than `min_age` seconds.
 
-    A writer that is stopped for longer than the age gets an error and leaves the file as it was.
+    With `min_age=0` the caller must hold a lock. A writer that is suspended for longer than that
+    gets an error and leaves the file unchanged.
     """
     for leftover in path.parent.glob(f"{glob.escape(_beginning(path))}{'[0-9a-f]' * 32}.part"):
         with contextlib.suppress(OSError):
@@ -46,5 +46,5 @@ def remove_leftovers(path: Path, min_age: float = 0) -> None:
 
 
 def _beginning(path: Path) -> str:
-    """How the names of temporary files begin: short, since a name may have 255 bytes in all."""
+    """Return the start of the names of temporary files, short, since a name may have 255 bytes."""
     return f".{path.name[:50]}."

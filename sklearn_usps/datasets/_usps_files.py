@@ -1,17 +1,29 @@
-"""The original files of the three versions of USPS, where they are, and how to read them."""
+"""The original files of the three versions of USPS, their mirrors and their formats.
 
+A file's mirrors are tried in order. A new one is a further line of `ROWEIS.mirrors`,
+`LUACNN_MIRRORS` or `ZIP_MIRRORS`. The parsers check nothing: they only ever read content whose
+sha256 is the published one.
+"""
+
+import gzip
 import io
 
 import numpy as np
+from scipy.io import loadmat
 
-from ._fetch import RemoteFile
-from ._mirrors import HttpMirror, PackageIndexMirror
+from ._fetch import HttpMirror, PackageIndexMirror, RemoteFile
 from ._mosaic import load_mosaic
-from ._parsing import decompress_gzip, read_mat, reading
 
-#: Images of each digit in the versions "roweis" and "luacnn", and how many of them train.
-N_PER_DIGIT, N_TRAIN_PER_DIGIT = 1100, 1000
-
+LUACNN_MIRRORS = (
+    "https://raw.githubusercontent.com/hpenedones/luacnn/"
+    "221b44712fcaa615a714e693a97e267fddc117c8/data/",
+)
+ZIP_MIRRORS = (
+    "https://hastie.su.domains/ElemStatLearn/datasets/",
+    "https://web.stanford.edu/~hastie/ElemStatLearn/datasets/",
+    "https://raw.githubusercontent.com/tdhock/2023-08-deep-learning/"
+    "27722edd4db50ad840a2c16bd16e1b9ca608ce4b/data/",
+)
 ROWEIS = RemoteFile(
     name="usps_all.mat",
     sha256="da2c8d6e8bd743da00c67020f444e0f28250dfbd16c55d8135c50ffa7719a5f9",
@@ -26,17 +38,12 @@ ROWEIS = RemoteFile(
         ),
     ),
 )
-
-_LUACNN_URL = (
-    "https://raw.githubusercontent.com/hpenedones/luacnn/"
-    "221b44712fcaa615a714e693a97e267fddc117c8/data/"
-)
 LUACNN = tuple(
     RemoteFile(
         name=f"usps_{digit}.png",
         sha256=sha256,
         size=size,
-        mirrors=(HttpMirror(f"{_LUACNN_URL}usps_{digit}.png"),),
+        mirrors=tuple(HttpMirror(f"{url}usps_{digit}.png") for url in LUACNN_MIRRORS),
     )
     for digit, (size, sha256) in enumerate(
         (
@@ -53,19 +60,12 @@ LUACNN = tuple(
         )
     )
 )
-
-_ZIP_URLS = (
-    "https://hastie.su.domains/ElemStatLearn/datasets/",
-    "https://web.stanford.edu/~hastie/ElemStatLearn/datasets/",
-    "https://raw.githubusercontent.com/tdhock/2023-08-deep-learning/"
-    "27722edd4db50ad840a2c16bd16e1b9ca608ce4b/data/",
-)
 ZIP = {
     subset: RemoteFile(
         name=f"zip.{subset}.gz",
         sha256=sha256,
         size=size,
-        mirrors=tuple(HttpMirror(f"{url}zip.{subset}.gz") for url in _ZIP_URLS),
+        mirrors=tuple(HttpMirror(f"{url}zip.{subset}.gz") for url in ZIP_MIRRORS),
     )
     for subset, size, sha256 in (
         ("train", 1_829_071, "66ebf231ab51f2cf6ac1a892d0f98ccffee1079d7a5db638c1f11f366046ca16"),
@@ -73,45 +73,28 @@ ZIP = {
     )
 }
 
+#: Numbers of images and of training images of each digit in the versions "roweis" and "luacnn".
+N_PER_DIGIT, N_TRAIN_PER_DIGIT = 1100, 1000
+
 
 def parse_roweis(content: bytes) -> np.ndarray:
     """Return the images of usps_all.mat, (10, 1100, 16, 16) float32 in [0, 1], digit 0 first."""
-    with reading(ROWEIS.name):
-        (pixels,) = read_mat(content, data=(256, N_PER_DIGIT, 10))
-        _check_range(pixels, 0, 255)
-    # Stored as (pixel, image, digit): the digits run 1, 2, ..., 9, 0 and the pixels of an image
-    # run down its columns.
+    pixels = loadmat(io.BytesIO(content))["data"]
+    # Stored as (pixel, image, digit), with the digits in the order 1, 2, ..., 9, 0 and the pixels
+    # of an image in column-major order.
     by_digit = np.roll(pixels.transpose(2, 1, 0), 1, axis=0)
     images = by_digit.reshape(10, N_PER_DIGIT, 16, 16).swapaxes(2, 3)
-    return _scale(images)
+    return np.ascontiguousarray(images, dtype=np.float32) / np.float32(255)
 
 
 def parse_luacnn(contents: list[bytes]) -> np.ndarray:
     """Return the tiles of the ten mosaics, (10, 1100, 16, 16) float32 in [0, 1]."""
-    images = []
-    for remote, content in zip(LUACNN, contents, strict=True):
-        with reading(remote.name):
-            images.append(load_mosaic(io.BytesIO(content), n_tiles=N_PER_DIGIT))
-    return np.stack(images)
+    return np.stack([load_mosaic(io.BytesIO(content), n_tiles=N_PER_DIGIT) for content in contents])
 
 
 def parse_zip(content: bytes) -> tuple[np.ndarray, np.ndarray]:
     """Return the images, (n, 16, 16) float32 in [0, 1], and digits of a zip.*.gz file."""
-    with reading("zip.*.gz"):
-        lines = io.StringIO(decompress_gzip(content).decode("ascii"))
-        # Each line: the digit, then 256 pixels from -1 to 1, row by row.
-        table = np.loadtxt(lines, dtype=np.float32, ndmin=2)
-        if table.shape[1] != 257 or not np.isin(table[:, 0], np.arange(10)).all():
-            raise ValueError("its lines must have a digit and 256 pixels each")
-        _check_range(table[:, 1:], -1, 1)
-    images = (table[:, 1:].reshape(-1, 16, 16) + 1) / 2
-    return images, table[:, 0].astype(np.int64)
-
-
-def _check_range(pixels: np.ndarray, low: int, high: int) -> None:
-    if not (pixels.min() >= low and pixels.max() <= high):  # written so that NaN fails
-        raise ValueError(f"its pixels must be from {low} to {high}")
-
-
-def _scale(pixels: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(pixels, dtype=np.float32) / np.float32(255)
+    # Each line has the digit, then 256 pixels from -1 to 1 in row-major order.
+    lines = io.StringIO(gzip.decompress(content).decode("ascii"))
+    table = np.loadtxt(lines, dtype=np.float32, ndmin=2)
+    return (table[:, 1:].reshape(-1, 16, 16) + 1) / 2, table[:, 0].astype(np.int64)

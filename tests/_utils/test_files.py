@@ -1,4 +1,4 @@
-"""Paths that models and mosaics are saved to."""
+"""Paths of saved models and mosaics."""
 
 import os
 import time
@@ -24,24 +24,24 @@ def names_in(folder):
 
 
 @pytest.mark.parametrize("path", [".", "", "..", "/", "sub", "sub/", "./sub/.", "sub/.."])
-def test_a_folder_is_named_and_left_alone(folder, path):
+def test_folder_is_refused(folder, path):
     (folder / "sub").mkdir()
-    with pytest.raises(OSError, match="A folder or device is no file to write: '"):
+    with pytest.raises(OSError, match="Cannot write to a folder or device: '"):
         save_model(MODEL, path)
     assert names_in(folder) == ["sub"]
     assert names_in(folder / "sub") == []
 
 
 @pytest.mark.skipif(os.name != "posix", reason="devices of POSIX")
-def test_what_is_no_file_is_not_replaced(folder):
+def test_device_is_refused(folder):
     os.mkfifo("pipe.png")
-    with pytest.raises(OSError, match=r"A folder or device is no file to write: 'pipe\.png'"):
+    with pytest.raises(OSError, match=r"Cannot write to a folder or device: 'pipe\.png'"):
         save_mosaic(np.zeros((1, 2, 2)), "pipe.png")
     assert names_in(folder) == ["pipe.png"]
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "字", "[", "*"])
-def test_the_longest_names_that_there_are(folder, letter):
+def test_longest_names(folder, letter):
     n_letters = 249 // len(letter.encode())
     name = letter * n_letters
     for lr in (0.5, 0.25):
@@ -54,11 +54,11 @@ def test_the_longest_names_that_there_are(folder, letter):
     assert names_in(folder) == sorted([f"{name}.png", f"{name}.skops"])
 
 
-def test_what_a_killed_writer_left_is_removed_a_day_later(folder):
+def test_files_of_a_killed_writer_are_removed_a_day_later(folder):
     for name in (LEFT, LEFT.replace("model", "other"), ".model.skops.mine.part"):
         (folder / name).write_bytes(b"half")
     others = names_in(folder)
-    save_model(MODEL, "model.skops")  # another writer may be at work
+    save_model(MODEL, "model.skops")  # another writer may still use them
     assert names_in(folder) == sorted([*others, "model.skops"])
     for name in others:
         os.utime(name, (time.time() - 90_000,) * 2)
@@ -66,7 +66,7 @@ def test_what_a_killed_writer_left_is_removed_a_day_later(folder):
     assert names_in(folder) == sorted({*others, "model.skops"} - {LEFT})
 
 
-def test_the_path_of_an_archive_may_be_a_text_or_a_path(folder):
+def test_path_is_a_str_or_a_path(folder):
     for path in ("model.skops", folder / "model.skops"):
         save_model(MODEL, path)
         assert load_model(path).lr == 0.5

@@ -1,17 +1,18 @@
-"""A real web server on the loopback interface that misbehaves on demand."""
+"""A web server on the loopback interface that fails in the ways that tests ask for."""
 
 import hashlib
 import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from sklearn_usps.datasets._fetch import RemoteFile
-from sklearn_usps.datasets._mirrors import HttpMirror
+from sklearn_usps.datasets import _fetch
+from sklearn_usps.datasets._fetch import HttpMirror, RemoteFile
 
-#: The content of the file that the server offers; a prime number of bytes.
+#: The content of the server's file.
 CONTENT = b"".join(hashlib.sha256(bytes([i])).digest() for i in range(256))[:8191] * 13
 
 
@@ -19,10 +20,10 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        behaviour = self.path.split("/")[1]
-        self.server.requests[behaviour] += 1
+        behavior = self.path.split("/")[1]
+        self.server.requests[behavior] += 1
         self.server.agents.add(self.headers["User-Agent"])
-        getattr(self, "do_" + behaviour)()
+        getattr(self, "do_" + behavior)()
 
     def _send(self, content, length=None, status=200, **headers):
         self.send_response(status)
@@ -35,17 +36,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_good(self):
         self._send(CONTENT)
 
-    def do_slow(self):
+    def do_slow(self, pause=0.02):
         self._send(b"", length=len(CONTENT))
         for start in range(0, len(CONTENT), 8191):
             self.wfile.write(CONTENT[start : start + 8191])
-            time.sleep(0.02)
+            time.sleep(pause)
 
-    def do_slower(self):  # more than a second, for which there is a progress bar
-        self._send(b"", length=len(CONTENT))
-        for start in range(0, len(CONTENT), 8191):
-            self.wfile.write(CONTENT[start : start + 8191])
-            time.sleep(0.12)
+    def do_slower(self):  # more than a second, after which the progress bar appears
+        self.do_slow(pause=0.12)
 
     def do_stalled(self):
         self._send(CONTENT[:1000], length=len(CONTENT))
@@ -58,10 +56,6 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(CONTENT[:1000], length=len(CONTENT))
         self.close_connection = True
 
-    def do_short(self):  # claims to be shorter than it is
-        self._send(CONTENT, length=1000)
-        self.close_connection = True
-
     def do_wrong(self):
         self._send(CONTENT[::-1])
 
@@ -72,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
         while not self.server.closing.is_set():
             self.wfile.write(CONTENT)
 
-    def do_labelled(self):  # as servers that take a .gz file for a compressed page
+    def do_labelled(self):  # as servers that label a .gz file as a compressed page
         self._send(CONTENT, Content_Encoding="gzip")
 
     def do_missing(self):
@@ -91,37 +85,46 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def server():
-    """The server; `requests` counts what was asked of each behaviour."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    # A client that goes away in the middle is what these tests are about.
-    server.handle_error = lambda *_: None
-    server.requests, server.agents, server.closing = Counter(), set(), threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield server
-    server.closing.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+@pytest.fixture(scope="session")
+def serve():
+    """Make a context in which a server on the loopback interface uses a handler."""
+
+    @contextmanager
+    def serve(handler):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        server.daemon_threads = True
+        server.handle_error = lambda *_: None  # clients that disconnect are expected
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    return serve
 
 
 @pytest.fixture
-def remote(server):
-    """Make a RemoteFile whose mirrors behave as named."""
+def server(serve):
+    """The server; `requests` counts the requests for each behavior."""
+    with serve(_Handler) as server:
+        server.requests, server.agents, server.closing = Counter(), set(), threading.Event()
+        yield server
+        server.closing.set()
 
-    def remote(*behaviours, total_timeout=60):
-        port = server.server_address[1]
-        urls = [f"http://127.0.0.1:{port}/{behaviour}/data.bin" for behaviour in behaviours]
+
+@pytest.fixture
+def remote(server, monkeypatch):
+    """Make a RemoteFile whose mirrors have the behaviors given."""
+    monkeypatch.setattr(_fetch, "TIMEOUT", (5, 0.5))
+
+    def remote(*behaviors):
+        address = f"http://127.0.0.1:{server.server_address[1]}"
         return RemoteFile(
             name="data.bin",
             sha256=hashlib.sha256(CONTENT).hexdigest(),
             size=len(CONTENT),
-            mirrors=tuple(
-                HttpMirror(url, timeout=(5, 0.5), total_timeout=total_timeout) for url in urls
-            ),
+            mirrors=tuple(HttpMirror(f"{address}/{name}/data.bin") for name in behaviors),
         )
 
     return remote
@@ -129,5 +132,5 @@ def remote(server):
 
 @pytest.fixture
 def content():
-    """What the server's file really has."""
+    """The content of the server's file."""
     return CONTENT

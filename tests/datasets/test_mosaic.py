@@ -1,9 +1,7 @@
+"""Mosaics of small images."""
+
 import io
-import random
-import struct
-import subprocess
-import sys
-import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from sklearn_usps import load_mosaic, save_mosaic
 
 @pytest.fixture
 def images():
-    """1,100 images of noise, every grey level among them."""
+    """1,100 images of noise, every gray level among them."""
     return np.random.default_rng(0).integers(0, 256, (1100, 16, 16), dtype=np.uint8)
 
 
@@ -25,32 +23,18 @@ def picture_file(pixels, picture_format="PNG", **options):
 
 
 def numbered_tiles(n_rows, n_columns, height, width):
-    """A picture in which tile (row, column) has the grey level 10 * row + column."""
+    """A picture in which tile (row, column) has the gray level 10 * row + column."""
     numbers = 10 * np.arange(n_rows)[:, None] + np.arange(n_columns)
     return np.kron(numbers, np.ones((height, width))).astype(np.uint8)
-
-
-def chunk(kind, content):
-    """One chunk of a PNG file, its checksum right."""
-    body = kind + content
-    return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
-
-
-def png_of_claimed_size(width, height):
-    """A tiny PNG file whose header claims a size."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 @pytest.mark.parametrize(
     ("order", "first_tiles"), [("F", [0, 10, 20, 1, 11, 21, 2]), ("C", [0, 1, 2, 3, 10, 11, 12])]
 )
-def test_order_says_how_tiles_run(order, first_tiles):
+def test_order_of_the_tiles(order, first_tiles):
     file = picture_file(numbered_tiles(3, 4, height=5, width=2))
     tiles = load_mosaic(file, tile_shape=(5, 2), order=order)
-    assert tiles.shape == (12, 5, 2)
-    assert tiles.dtype == np.float32
+    assert (tiles.shape, tiles.dtype) == ((12, 5, 2), np.float32)
     assert (tiles == tiles[:, :1, :1]).all()
     np.testing.assert_array_equal(np.rint(tiles[:7, 0, 0] * 255), first_tiles)
 
@@ -62,10 +46,10 @@ def test_tiles_keep_their_orientation():
     assert loaded.max() == 1
 
 
-def test_n_tiles_leaves_out_the_rest():
+def test_n_tiles():
     file = picture_file(numbered_tiles(3, 4, 16, 16))
     np.testing.assert_array_equal(load_mosaic(file, n_tiles=5), load_mosaic(file)[:5])
-    with pytest.raises(ValueError, match=r"n_tiles=13 is more than the 12 tiles"):
+    with pytest.raises(ValueError, match=r"n_tiles=13, but the picture has 12 tiles"):
         load_mosaic(file, n_tiles=13)
 
 
@@ -79,16 +63,16 @@ def test_paths_and_binary_files_are_read(tmp_path, as_path):
         assert not file.closed
 
 
-def test_picture_that_tiles_do_not_divide():
-    with pytest.raises(ValueError, match=r"20 rows and 32 columns .* tiles of 16 rows and 16 col"):
+def test_size_must_be_a_multiple_of_the_tile():
+    with pytest.raises(ValueError, match=r"\(20, 32\) .* not multiples of tile_shape=\(16, 16\)"):
         load_mosaic(picture_file(np.zeros((20, 32), np.uint8)))
 
 
 @pytest.mark.parametrize("mode", ["1", "LA", "P", "RGB", "RGBA", "I;16"])
-def test_only_8_bit_grey_is_a_mosaic(mode):
+def test_modes_other_than_gray_are_refused(mode):
     file = io.BytesIO()
     Image.new("L", (16, 16)).convert(mode).save(file, "PNG")
-    with pytest.raises(ValueError, match=rf"Got mode '{mode}' instead; .*convert\('L'\)"):
+    with pytest.raises(ValueError, match=rf"Got mode '{mode}' instead: .*convert\('L'\)"):
         load_mosaic(file)
 
 
@@ -98,88 +82,41 @@ def test_wrong_tile_shape(tile_shape):
         load_mosaic(picture_file(np.zeros((16, 16), np.uint8)), tile_shape=tile_shape)
 
 
-# Pillow itself only warns of the first and raises an error of its own for the second.
-@pytest.mark.parametrize("side", [9_600, 60_000])
-def test_gigantic_pictures_are_refused_by_their_header(tmp_path, side, recwarn):
-    path = tmp_path / "bomb.png"
-    path.write_bytes(png_of_claimed_size(side, side))
-    with pytest.raises(ValueError, match=r"bomb.png has more pixels than PIL.Image.MAX_IMAGE_PIX"):
+# Pillow itself only warns at more than the limit, and raises an error at more than twice as many.
+@pytest.mark.parametrize("side", [15, 50])
+def test_pictures_above_the_limit_of_pillow(tmp_path, monkeypatch, recwarn, side):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 200)
+    path = tmp_path / "large.png"
+    path.write_bytes(picture_file(np.zeros((side, side), np.uint8)).getvalue())
+    with pytest.raises(ValueError, match=r"large.png has more pixels than PIL.Image.MAX_IMAGE_PIX"):
         load_mosaic(path)
     assert not recwarn
 
 
-def test_truncated_picture_is_named(tmp_path, images):
-    path = tmp_path / "half.png"
-    content = picture_file(images.reshape(-1, 16)).getvalue()
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(OSError, match=r"half.png is damaged or truncated"):
-        load_mosaic(path)
+NOISE = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+HALF = picture_file(NOISE).getvalue()[:2000]
+NO_PICTURE = r"is not a picture in a supported format \(PNG"
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"%!PS-Adobe-3.0 EPSF-3.0\n"])
-def test_other_files_are_named(tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (HALF, "is damaged or truncated"),
+        (b"", NO_PICTURE),
+        (b"no picture", NO_PICTURE),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", NO_PICTURE),
+    ],
+)
+def test_files_that_are_no_pictures(tmp_path, content, message):
     path = tmp_path / "other.png"
     path.write_bytes(content)
-    with pytest.raises(OSError, match=r"other.png is not a picture of a format read here: PNG"):
+    with pytest.raises(OSError, match=f"other.png {message}"):
         load_mosaic(path)
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        load_mosaic(tmp_path / "missing.png")
-
-
-def mutations(content, n_mutations):
-    """Yield damaged copies of a PNG file."""
-    rng = random.Random(0)
-    chunks, start = [], 8
-    while start < len(content):
-        end = start + 12 + struct.unpack(">I", content[start : start + 4])[0]
-        chunks.append(content[start:end])
-        start = end
-    for _ in range(n_mutations):
-        kind = rng.choice(["bits", "cut", "swap", "drop", "header"])
-        if kind == "bits":
-            damaged = bytearray(content)
-            for _ in range(rng.choice([1, 3, 20])):
-                damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
-        elif kind == "cut":
-            damaged = content[: rng.randrange(len(content))]
-        else:
-            pieces = list(chunks)
-            place = rng.randrange(len(pieces))
-            if kind == "swap":
-                other = rng.randrange(len(pieces))
-                pieces[place], pieces[other] = pieces[other], pieces[place]
-            elif kind == "drop":
-                del pieces[place]
-            else:
-                header = bytearray(chunks[0][8:21])
-                header[rng.randrange(2, 13)] = rng.choice([0, 1, 2, 3, 4, 6, 16, 255])
-                pieces[0] = chunk(b"IHDR", bytes(header))
-            damaged = content[:8] + b"".join(pieces)
-        yield bytes(damaged)
-
-
-def test_damaged_files_give_tiles_or_a_clear_error(images):
-    content = picture_file(images[:64].reshape(128, 128)).getvalue()
-    n_errors = 0
-    for damaged in mutations(content, 300):
-        try:
-            tiles = load_mosaic(io.BytesIO(damaged))
-        except (ValueError, OSError):
-            n_errors += 1
-        else:
-            assert tiles.shape[1:] == (16, 16)
-            assert tiles.dtype == np.float32
-            assert tiles.min() >= 0
-            assert tiles.max() <= 1
-    assert n_errors > 100
 
 
 @pytest.mark.parametrize("order", ["F", "C"])
 @pytest.mark.parametrize("ending", [".png", ".PNG", ".bmp", ".pgm", ".tif", ".tiff"])
-def test_saving_and_loading_gives_back_every_level(tmp_path, images, order, ending):
+def test_saving_and_loading_keep_every_gray_level(tmp_path, images, order, ending):
     path = tmp_path / f"mosaic{ending}"
     save_mosaic(images, path, order=order)
     tiles = load_mosaic(path, order=order)
@@ -187,21 +124,15 @@ def test_saving_and_loading_gives_back_every_level(tmp_path, images, order, endi
     assert not tiles[1100:].any()
 
 
-def test_default_grid_is_that_of_the_luacnn_demo(tmp_path, images):
-    save_mosaic(images, tmp_path / "mosaic.png")
-    with Image.open(tmp_path / "mosaic.png") as picture:
-        assert picture.size == (33 * 16, 34 * 16)
-        assert picture.mode == "L"
-    assert len(load_mosaic(tmp_path / "mosaic.png")) == 34 * 33
-
-
 @pytest.mark.parametrize(
-    ("n_images", "shape"), [(1, (1, 1)), (2, (2, 1)), (3, (3, 1)), (12, (4, 3))]
+    ("n_images", "shape"), [(1, (1, 1)), (2, (2, 1)), (3, (3, 1)), (12, (4, 3)), (1100, (34, 33))]
 )
-def test_default_grid_of_few_images(tmp_path, images, n_images, shape):
+def test_default_grid(tmp_path, images, n_images, shape):
     save_mosaic(images[:n_images], tmp_path / "mosaic.png")
     with Image.open(tmp_path / "mosaic.png") as picture:
         assert picture.size == (shape[1] * 16, shape[0] * 16)
+        assert picture.mode == "L"
+    assert len(load_mosaic(tmp_path / "mosaic.png")) == shape[0] * shape[1]
 
 
 def test_grid_shape(tmp_path, images):
@@ -216,17 +147,10 @@ def test_grid_shape(tmp_path, images):
 
 
 @pytest.mark.parametrize("grid_shape", [(10**5, 10**5), (1, 10**12), (10**30, 10**30)])
-def test_gigantic_grids_are_refused(tmp_path, images, grid_shape):
+def test_grids_above_the_limit_of_pillow(tmp_path, images, grid_shape):
     with pytest.raises(ValueError, match=r"more pixels than PIL\.Image\.MAX_IMAGE_PIXELS"):
         save_mosaic(images, tmp_path / "mosaic.png", grid_shape=grid_shape)
     assert not list(tmp_path.iterdir())
-
-
-def test_loaded_mosaic_saves_as_the_same_picture(tmp_path, images):
-    first, second = tmp_path / "first.png", tmp_path / "second.png"
-    save_mosaic(images, first)
-    save_mosaic(load_mosaic(first), second)
-    assert first.read_bytes() == second.read_bytes()
 
 
 def test_floats_are_rounded_to_the_nearest_level(tmp_path):
@@ -243,7 +167,7 @@ def test_floats_are_rounded_to_the_nearest_level(tmp_path):
         (np.full((1, 2, 2), 1.01), r"in \[0, 1\]. Got values from 1.01 to 1.01"),
         (np.full((1, 2, 2), -0.1), "Got values from -0.1"),
         (np.zeros((1, 2, 2), dtype=np.int64), "Got dtype int64"),
-        (np.zeros((1, 256)), r"Got the shape \(1, 256\) instead; .*reshape\(-1, height, width\)"),
+        (np.zeros((1, 256)), r"Got the shape \(1, 256\) instead: .*reshape\(-1, height, width\)"),
         (np.zeros((0, 16, 16)), r"Got the shape \(0, 16, 16\)"),
     ],
 )
@@ -255,29 +179,12 @@ def test_images_that_cannot_be_saved(tmp_path, images, message):
 
 
 @pytest.mark.parametrize("name", ["mosaic.jpg", "mosaic.xyz", "mosaic"])
-def test_endings_that_name_no_lossless_format(tmp_path, name):
-    with pytest.raises(ValueError, match=rf"path='.*{name}' names no format .* Use one of .png"):
+def test_extensions_of_other_formats(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"path='.*{name}' must have .* lossless format: .png"):
         save_mosaic(np.zeros((1, 16, 16)), tmp_path / name)
 
 
-def test_failed_save_leaves_the_old_file_alone(tmp_path, images):
-    path = tmp_path / "mosaic.png"
-    save_mosaic(images[:4], path)
-    before = path.read_bytes()
-    with pytest.raises(ValueError):
-        save_mosaic(images[:4], path, grid_shape=(1, 3))
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_mosaics_need_no_torch():
-    code = "import sys; from sklearn_usps import load_mosaic; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_threads_that_write_one_path_leave_a_whole_file(tmp_path):
-    from concurrent.futures import ThreadPoolExecutor
-
+def test_threads_that_write_one_path_leave_a_complete_file(tmp_path):
     path = tmp_path / "mosaic.png"
     pictures = [np.full((4, 16, 16), level, np.uint8) for level in range(40)]
     with ThreadPoolExecutor(4) as pool:

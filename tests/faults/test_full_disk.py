@@ -1,4 +1,4 @@
-"""Disks that are full or can't be written to, and caches with other content."""
+"""Models and mosaics on disks that are full or cannot be written to."""
 
 import os
 import tempfile
@@ -10,13 +10,13 @@ from sklearn_usps import ConvNetClassifier, save_model, save_mosaic
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits and users of POSIX")
 
-#: No file may become larger than this many bytes.
+#: Limits the size of a file, as a full disk does.
 FULL = """
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 """
-#: Saves both files once elsewhere, so that all is imported, and then into the folder.
+#: Saves both files elsewhere, so that all modules are imported before the limit applies.
 SAVE = """
 import tempfile
 import numpy as np
@@ -38,7 +38,7 @@ for name, save in savers.items():
 """
 
 
-def test_a_full_disk_is_an_error_and_the_old_files_stay(start, tmp_path):
+def test_full_disk_is_an_error_and_keeps_the_old_files(start, tmp_path):
     save_model(ConvNetClassifier(lr=0.5), tmp_path / "model.skops")
     save_mosaic([[[0.5]]], tmp_path / "mosaic.png")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
@@ -47,8 +47,8 @@ def test_a_full_disk_is_an_error_and_the_old_files_stay(start, tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_folder_that_may_not_be_written_to_is_an_error(start):
-    # Not in tmp_path, which is for root alone where the tests run as root.
+def test_folder_that_cannot_be_written_to_is_an_error(start):
+    # Not tmp_path, which is private: if the tests run as root, the child becomes another user.
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o555)
         become_nobody = "os.geteuid() or os.seteuid(65534)\n"
@@ -56,43 +56,3 @@ def test_a_folder_that_may_not_be_written_to_is_an_error(start):
         assert output.count("PermissionError [Errno 13] Permission denied") == 2, errors
         assert not list(Path(folder).iterdir())
         Path(folder).chmod(0o755)
-
-
-def test_a_file_in_the_place_of_the_cache_gives_the_data_with_a_warning(
-    start, fetch_code, content, tmp_path
-):
-    path = tmp_path / "cache"
-    path.write_bytes(b"a file, no folder")
-    output, errors = start(fetch_code + "print(len(fetch()))", path).communicate(timeout=60)
-    assert output == f"{len(content)}\n", errors
-    assert "could not be kept" in errors
-    assert path.read_bytes() == b"a file, no folder"
-
-
-def test_two_versions_share_a_cache(start, fetch_code, content, server, tmp_path):
-    """A file of the same name with other content is set aside each time, and never used."""
-    other = b"the file of another version" * 1000
-    path = tmp_path / "data.bin"
-    path.write_bytes(other)
-    for n_requests in (1, 2):
-        output, errors = start(fetch_code + "print(len(fetch()))", tmp_path).communicate(timeout=60)
-        assert output == f"{len(content)}\n", errors
-        assert "set aside" in errors
-        assert path.read_bytes() == content
-        assert server.n_requests == n_requests
-        (aside,) = tmp_path.glob("data.bin.damaged-*")
-        assert aside.read_bytes() == other
-        path.write_bytes(other)
-
-
-@pytest.mark.parametrize("name", ["data.bin", ".data.bin.lock"])
-def test_links_in_the_cache_lead_nowhere(start, fetch_code, content, tmp_path, name):
-    outside, folder = tmp_path / "outside", tmp_path / "cache"
-    outside.write_bytes(b"not to be touched")
-    folder.mkdir()
-    (folder / name).symlink_to(outside)
-    output, errors = start(fetch_code + "print(len(fetch()))", folder).communicate(timeout=60)
-    assert output == f"{len(content)}\n", errors
-    assert outside.read_bytes() == b"not to be touched"
-    assert (folder / "data.bin").read_bytes() == content
-    assert not (folder / "data.bin").is_symlink()

@@ -1,4 +1,4 @@
-"""Processes that are killed while they write, at random moments."""
+"""Processes that are killed at random moments while they write."""
 
 import os
 import random
@@ -9,10 +9,10 @@ from factor import FACTOR
 
 from sklearn_usps import ConvNetClassifier, load_model, load_mosaic, save_model
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills and forks as POSIX does")
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and forks of POSIX")
 N_KILLS = 10 if FACTOR == 1 else 100
 
-#: Forks a child for each line of input that runs `work` in a loop, and kills it after a time.
+#: For each time in the input, forks a child that runs `work` in a loop, and kills it after it.
 KILLER = """
 import signal, time
 for line in sys.stdin:
@@ -27,7 +27,7 @@ for line in sys.stdin:
 
 
 def kills(start, code, path, longest):
-    """Run `work` of some code, killed after a random time; yield after each kill."""
+    """Run the function `work` of `code`; yield after each kill at a random time."""
     child = start(code + KILLER, path, stdin=subprocess.PIPE)
     rng = random.Random(0 if FACTOR == 1 else None)
     for _ in range(N_KILLS):
@@ -38,7 +38,7 @@ def kills(start, code, path, longest):
         yield
 
 
-def test_a_model_is_the_old_or_the_new_one(start, tmp_path):
+def test_model_file_is_the_old_or_the_new_one(start, tmp_path):
     path = tmp_path / "model.skops"
     save_model(ConvNetClassifier(lr=0.5), path)
     code = """
@@ -55,7 +55,7 @@ def work():
     assert load_model(path).lr == 0.125
 
 
-def test_a_mosaic_is_the_old_or_the_new_one(start, tmp_path):
+def test_mosaic_is_the_old_or_the_new_one(start, tmp_path):
     path = tmp_path / "mosaic.png"
     code = """
 import numpy as np
@@ -68,21 +68,3 @@ def work():
 """
     for _ in kills(start, code, path, 0.05):
         assert float(load_mosaic(path).std()) == 0
-
-
-def test_a_cache_has_the_file_or_fetches_it_again(start, fetch_code, content, tmp_path):
-    code = (
-        fetch_code
-        + """
-def work():
-    (path / "data.bin").unlink(missing_ok=True)
-    fetch()
-"""
-    )
-    for _ in kills(start, code, tmp_path, 0.4):
-        file = tmp_path / "data.bin"
-        assert not file.exists() or file.read_bytes() == content
-    next_one = start(fetch_code + "print(len(fetch()))", tmp_path)
-    output, errors = next_one.communicate(timeout=300)
-    assert output == f"{len(content)}\n", errors
-    assert sorted(p.name for p in tmp_path.iterdir() if p.suffix != ".lock") == ["data.bin"]

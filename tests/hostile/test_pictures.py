@@ -1,6 +1,5 @@
-"""Pictures, fonts and the original files of data sets, mutated and made up."""
+"""Mutated and random pictures and fonts."""
 
-import gzip
 import io
 import struct
 import zlib
@@ -8,17 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from outcomes import Refused, outcome
 from PIL import Image, ImageDraw, ImageFont, features
-from scipy.io import savemat
 from values import LAYOUTS, junk
 
 from sklearn_usps import load_mosaic, make_letters, prepare_image, save_mosaic
-from sklearn_usps.datasets._alphadigits import parse_alphadigits
-from sklearn_usps.datasets._usps_files import parse_luacnn, parse_roweis, parse_zip
 
 
 def drawing(mode="L", size=(32, 32)):
@@ -52,7 +48,7 @@ PICTURES = _pictures()
 
 
 def _with_right_checksums(content):
-    """A PNG file whose chunks have the checksums of what they now contain."""
+    """Return a PNG file with correct checksums of its chunks."""
     parts, at = [content[:8]], 8
     while at + 12 <= len(content):
         size = struct.unpack(">I", content[at : at + 4])[0]
@@ -64,7 +60,7 @@ def _with_right_checksums(content):
 
 @st.composite
 def mutated(draw, contents):
-    """Real files with some bytes changed, lost, moved or added."""
+    """Draw files with some bytes changed, removed, moved or added."""
     content = bytearray(draw(st.sampled_from(contents)))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(content)))
@@ -102,18 +98,18 @@ def check_prepared(image):
 
 
 @given(content=st.one_of(mutated(PICTURES), st.sampled_from(PICTURES), st.binary()))
-def test_any_bytes_are_tiles_or_refused(content):
+def test_any_bytes_as_mosaic(content):
     check_tiles(outcome(load_mosaic, io.BytesIO(content), tile_shape=(4, 4)))
     check_tiles(outcome(load_mosaic, io.BytesIO(content), n_tiles=3, order="C"))
 
 
 @given(content=st.one_of(mutated(PICTURES), st.binary()))
-def test_any_bytes_are_prepared_or_refused(content):
+def test_any_bytes_as_picture(content):
     check_prepared(outcome(prepare_image, io.BytesIO(content)))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F", "HSV"])
-def test_a_picture_is_the_same_in_every_mode(mode):
+def test_every_mode_gives_the_same_image(mode):
     picture = drawing("L").convert("RGB") if mode == "HSV" else drawing("L")
     other = drawing(mode) if mode == "I;16" else picture.convert(mode)
     if mode == "F":
@@ -126,7 +122,7 @@ def test_a_picture_is_the_same_in_every_mode(mode):
     layout=st.sampled_from(sorted(LAYOUTS)),
     n_channels=st.sampled_from([None, 1, 3]),
 )
-def test_an_array_is_its_values(dtype, layout, n_channels):
+def test_dtype_and_layout_of_an_array_do_not_matter(dtype, layout, n_channels):
     pixels = np.asarray(drawing())
     values = pixels if dtype == "u1" else (pixels // 255).astype(dtype)
     array = LAYOUTS[layout](values)
@@ -146,7 +142,7 @@ def test_an_array_is_its_values(dtype, layout, n_channels):
         ),
     )
 )
-def test_nothing_is_too_strange_to_prepare_or_save(image, tmp_path_factory):
+def test_any_array_is_used_or_refused(image, tmp_path_factory):
     if isinstance(image, (str, bytes)):
         return
     check_prepared(outcome(prepare_image, image))
@@ -174,7 +170,7 @@ FONT = _font()
 
 
 @given(content=st.one_of(mutated([FONT]), mutated(PICTURES), st.binary()))
-def test_any_file_is_a_font_or_refused(font_path, content):
+def test_any_bytes_as_font(font_path, content):
     font_path.write_bytes(content)
     letters = outcome(make_letters, 4, classes="AB", fonts=[font_path], random_state=0)
     if not isinstance(letters, Refused):
@@ -185,106 +181,5 @@ def test_any_file_is_a_font_or_refused(font_path, content):
 @pytest.mark.parametrize(
     "font", [None, 3, b"font.ttf", ["a"], "a\0b", "", ".", "/dev/null", "x.ttf"]
 )
-def test_what_is_no_path_of_a_font_is_named(font):
+def test_fonts_that_are_no_paths_of_fonts(font):
     assert isinstance(outcome(make_letters, 4, classes="AB", fonts=[font]), Refused)
-
-
-# The original files, should their content ever be another
-
-
-def mat(**variables):
-    file = io.BytesIO()
-    savemat(file, variables, do_compression=True)
-    return file.getvalue()
-
-
-ROWEIS = mat(data=np.zeros((256, 1100, 10), np.uint8))
-ALPHADIGITS = mat(
-    fea=np.zeros((1404, 320), np.uint8), gnd=np.repeat(np.arange(1.0, 37), 39)[:, None]
-)
-LINE = "7.0000 " + " ".join(["-1.0000"] * 256) + "\n"
-V73 = b"MATLAB 7.3 MAT-file, Platform: x".ljust(124) + b"\x00\x02IM" + b"\x89HDF\r\n\x1a\n" * 64
-
-
-def check_roweis(content):
-    images = outcome(parse_roweis, content)
-    if not isinstance(images, Refused):
-        assert images.shape == (10, 1100, 16, 16)
-        assert images.dtype == np.float32
-        assert 0 <= images.min() <= images.max() <= 1
-
-
-def check_alphadigits(content):
-    result = outcome(parse_alphadigits, content)
-    if not isinstance(result, Refused):
-        assert result[0].shape == (1404, 20, 16)
-        assert set(np.unique(result[0])) <= {0, 1}
-        assert result[1].shape == (1404,)
-
-
-def check_zip(content):
-    result = outcome(parse_zip, content)
-    if not isinstance(result, Refused):
-        images, digits = result
-        assert images.shape == (len(digits), 16, 16)
-        assert 0 <= images.min() <= images.max() <= 1
-        assert set(digits) <= set(range(10))
-
-
-_variables = st.one_of(
-    hnp.arrays(st.sampled_from(["u1", "f8", "i2", "c16", "?", "U2"]), hnp.array_shapes(max_side=3)),
-    st.sampled_from([(256, 1100, 10), (1404, 320), (1404, 1), (10, 1100, 256)]).flatmap(
-        lambda shape: st.sampled_from(["u1", "f4", "i1", "c8"]).map(lambda d: np.ones(shape, d) * 2)
-    ),
-    st.just({"a": np.zeros(3)}),
-    st.just(np.array([1.5, "a"], object)),
-)
-
-
-@example(content=V73)
-@example(content=mat(data=np.full((256, 1100, 10), np.nan)))
-@example(content=mat(fea=np.full((1404, 320), 0.5), gnd=np.zeros((1404, 1))))
-@given(
-    content=st.one_of(
-        mutated([ROWEIS, ALPHADIGITS]),
-        st.binary(),
-        st.fixed_dictionaries({"data": _variables, "fea": _variables, "gnd": _variables}).map(
-            lambda variables: mat(**variables)
-        ),
-    )
-)
-def test_any_matlab_file_is_the_data_or_refused(content):
-    check_roweis(content)
-    check_alphadigits(content)
-
-
-_lines = st.one_of(st.text(), st.lists(st.floats(width=32), max_size=300).map(str), st.just(LINE))
-
-
-@example(content=gzip.compress(b""))
-@example(content=gzip.compress("é".encode()))
-@example(content=gzip.compress(LINE.replace("-1", "nan").encode()))
-@given(
-    content=st.one_of(
-        st.lists(_lines, max_size=3).map("".join).map(lambda text: gzip.compress(text.encode())),
-        mutated([gzip.compress((LINE * 3).encode())]),
-        st.binary(),
-    )
-)
-def test_any_table_is_the_data_or_refused(content):
-    check_zip(content)
-
-
-MOSAIC = encoded(Image.new("L", (33 * 16, 34 * 16)), "PNG")
-
-
-@given(content=st.one_of(mutated([MOSAIC]), mutated(PICTURES)), place=st.integers(0, 9))
-def test_any_mosaics_are_the_data_or_refused(content, place):
-    assume(content != MOSAIC)
-    contents = [MOSAIC] * 10
-    contents[place] = content
-    images = outcome(parse_luacnn, contents)
-    if not isinstance(images, Refused):
-        assert images.shape == (10, 1100, 16, 16)
-    else:
-        assert f"usps_{place}.png" in str(images.error)
