@@ -59,7 +59,7 @@ def test_first_layers_are_the_same_tensors(network, n_shared_layers, names):
     assert before.shape == (4, 5)
     torch.testing.assert_close(before, torch.cat([first(IMAGES), second(IMAGES)], dim=1))
     with torch.no_grad():
-        first.get_parameter(min(names)).zero_()
+        first.get_parameter(min(names)).fill_(0.5)
     assert not torch.allclose(shared(IMAGES)[:, 3:], before[:, 3:])
 
 
