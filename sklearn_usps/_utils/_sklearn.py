@@ -7,8 +7,8 @@ arguments that we pass, and no public name for any.
   parameters, with the messages of scikit-learn's estimators and functions.
 - `check_matplotlib_support`, `check_pandas_support`: import errors that name the caller.
 - `_check_n_features`: the width of X without a look at its values.
-- `_check_sample_weight`, `_num_samples`, `_safe_indexing`, `is_pandas_na`, `is_scalar_nan`: weights,
-  lengths, rows and missing values of arrays, data frames and lists.
+- `_check_sample_weight`, `_num_samples`, `_safe_indexing`, `is_pandas_na`, `is_scalar_nan`: sample
+  weights; lengths, rows and missing values of arrays, data frames and lists.
 - `_check_partial_fit_first_call`: the rules for `classes` in calls of partial_fit.
 - `_incremental_mean_and_var`, `_is_constant_feature`: mean and variance as of StandardScaler.
 - `_check_method_params`, `_safe_split`: fit parameters and samples of a fold, as in searches.
