@@ -1,4 +1,4 @@
-"""Convolutional networks for small gray images."""
+"""Convolutional networks for small gray images; `_registry.py` says how to add one."""
 
 import lazy_loader as _lazy
 

@@ -1,4 +1,4 @@
-"""The default network."""
+"""The network "convnet", the default."""
 
 from __future__ import annotations
 
@@ -13,34 +13,35 @@ from ._layers import Dropout, convolution, draw_uniform, linear
 
 
 class ConvNet(nn.Module):
-    """The default: batch-normalized convolutions and a linear layer.
+    """Batch-normalized convolutions and a linear layer, the default network.
 
-    The border of the image is replicated, that of later planes is zero, so that a convolution of
-    stride 1 keeps height and width. Each convolution is followed by batch normalization [1]_ and a
-    rectifier. Weights are drawn as in [2]_.
+    Each convolution is followed by batch normalization [1]_ and a ReLU. Images are padded with
+    their border and feature maps with zeros, so that a convolution of stride 1 keeps height and
+    width. The filters are initialized as in [2]_.
 
     Parameters
     ----------
     image_shape : tuple of int (height, width)
-        Shape of the images, any.
+        Shape of the images, without restrictions.
 
     n_classes : int
         Number of classes.
 
     n_channels : sequence of int, default=(16, 32, 32, 64, 64)
-        Number of planes of each convolution, one or more.
+        Number of output channels of each convolution; its length is the number of convolutions,
+        at least 1.
 
     kernel_sizes : sequence of int, default=None
-        Height and width of the filters of each convolution, odd. None: 3 for all.
+        Height and width, in pixels, of the filters of each convolution; odd. None: 3 for all.
 
     strides : sequence of int, default=None
-        Pixels from one output of each convolution to the next. None: 1, and 2 for every second.
+        Stride of each convolution. None: 1 and 2 in turn.
 
     dropout : float, default=0.3
-        Dropout between the last convolution and the linear layer, in [0, 1).
+        Dropout probability between the last convolution and the linear layer, in [0, 1).
 
     generator : torch.Generator, default=None
-        Where initial weights and dropout are drawn from.
+        Generator of initial weights and dropout masks. None: torch's global generator.
 
     References
     ----------
@@ -84,9 +85,9 @@ class ConvNet(nn.Module):
         nn.init.zeros_(self.output.bias)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The values that the linear layer gets: (n, n_features), not negative."""
-        # The same pixels, in what torch takes for images whose planes lie side by side in memory:
-        # then all later planes do so, which takes about a tenth off the time of a fit.
+        """Return the inputs of the linear layer, (n, n_features) in [0, inf)."""
+        # With strides of torch's memory format channels_last, which the later feature maps then
+        # keep: about a tenth off the time of a fit.
         images = images[:, 0, :, :, None].permute(0, 3, 1, 2)
         return self.convolutions(images)
 
@@ -95,14 +96,14 @@ class ConvNet(nn.Module):
 
 
 def _check_numbers(name, values) -> None:
-    """Raise a ValueError where these are not one or more positive integers."""
+    """Raise a ValueError if a parameter is not a sequence of positive integers."""
     if (
         not isinstance(values, Sequence)
         or len(values) == 0
         or not all(isinstance(value, Integral) and int(value) > 0 for value in values)
     ):
         raise ValueError(
-            f"{name} must be a sequence of positive integers, a number for each convolution. Got "
+            f"{name} must be a sequence of positive integers, one for each convolution. Got "
             f"{values!r} instead."
         )
 
@@ -112,8 +113,8 @@ def _check_convolutions(n_channels, kernel_sizes, strides) -> None:
         _check_numbers(name, values)
         if len(values) != len(n_channels):
             raise ValueError(
-                f"{name} must have a number for each of the {len(n_channels)} convolutions of "
-                f"n_channels. Got {values!r} instead."
+                f"{name} must have as many numbers as n_channels, {len(n_channels)}. Got "
+                f"{values!r} instead."
             )
     if any(size % 2 == 0 for size in kernel_sizes):
         raise ValueError(f"kernel_sizes must be odd. Got {kernel_sizes!r} instead.")

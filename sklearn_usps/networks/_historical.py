@@ -1,4 +1,4 @@
-"""Convolutional networks as they were published."""
+"""The published networks "luacnn", "lecun1989" and "lenet5"."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ._layers import (
     pad_to,
 )
 
-# What each of the 12 planes H2 of 1989 sees of the 12 planes H1: eight, four of them shared by two
-# groups of planes. The paper gives the numbers, not the table.
+# The channels of H1 that each channel of H2 is connected to: eight of twelve, such that any two of
+# three groups have four in common. The paper gives these numbers, but no table.
 _LECUN1989_TABLE = [[*range(8)]] * 4 + [[*range(4, 12)]] * 4 + [[*range(4), *range(8, 12)]] * 4
 
-# What each of the 16 planes C3 of LeNet-5 sees of the 6 planes S2: table I of the paper.
+# The channels of S2 that each channel of C3 of LeNet-5 is connected to: table I of the paper.
 _LENET5_TABLE = [
     *([i, (i + 1) % 6, (i + 2) % 6] for i in range(6)),
     *([i, (i + 1) % 6, (i + 2) % 6, (i + 3) % 6] for i in range(6)),
@@ -35,18 +35,18 @@ _LENET5_TABLE = [
 class LuaCNN(nn.Module):
     """The network of the luacnn demo [1]_, written for Torch7 [2]_.
 
-    Six planes of 5 × 5 filters; subsampling 2 × 2, which in Torch7 sums the four values, multiplies
-    the sum by a trainable coefficient of the plane and adds a trainable bias of the plane;
-    hyperbolic tangent; a linear layer. Weights are uniform in ±1/√fan-in as in Torch7.
+    A convolution of six 5 × 5 filters; 2 × 2 subsampling as in Torch7, the sum of four values times
+    a trainable coefficient plus a trainable bias of the channel; hyperbolic tangent; a linear
+    layer. Weights are initialized uniformly in ±1/√fan-in as in Torch7.
 
-    Convolution and subsampling are both linear with nothing in between, so they are computed as
-    one 6 × 6 convolution of stride 2, whose kernel is the sum of the 5 × 5 kernel shifted by zero
-    and one pixel along each axis: the same parameters and the same output in less time.
+    Convolution and subsampling are both linear with nothing in between. They are computed as one
+    6 × 6 convolution of stride 2, whose kernel is the sum of the 5 × 5 kernel shifted by zero and
+    one pixel along each axis: the same parameters and the same output in less time.
 
     Parameters
     ----------
     image_shape : tuple of int (height, width)
-        Shape of the images. Where a side is shorter than 6, the border is replicated.
+        Shape of the images. Sides shorter than 6 are padded with the border.
 
     n_classes : int
         Number of classes.
@@ -55,7 +55,7 @@ class LuaCNN(nn.Module):
         Number of filters.
 
     generator : torch.Generator, default=None
-        Where initial weights are drawn from.
+        Generator of initial weights. None: torch's global generator.
 
     References
     ----------
@@ -79,7 +79,7 @@ class LuaCNN(nn.Module):
         self.convolution = convolution(1, n_channels, 5)
         self.subsampling = Subsampling(n_channels)
         self.output = linear(n_features, n_classes)
-        # Never called alone, they can't be watched at work.
+        # `forward` never calls these two layers, so their sizes can't be observed by hooks.
         self.convolution.n_sharing = height * width
         self.subsampling.n_sharing = (height // 2) * (width // 2)
         for layer, fan_in in [
@@ -90,9 +90,9 @@ class LuaCNN(nn.Module):
             draw_uniform(1 / math.sqrt(fan_in), generator, layer.weight, layer.bias)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The subsampled planes after the hyperbolic tangent: (n, n_features), in (-1, 1)."""
+        """Return the feature maps after the hyperbolic tangent, (n, n_features) in (-1, 1)."""
         filters, sums = self.convolution, self.subsampling
-        # Means over 2 × 2 of the kernel, zero around it: a quarter of the four shifted kernels.
+        # Average pooling of the zero-padded kernel: a quarter of the sum of four shifted kernels.
         kernel = functional.avg_pool2d(filters.weight, 2, 1, padding=1)
         kernel = kernel * (4 * sums.weight[:, None, None, None])
         bias = torch.addcmul(sums.bias, sums.weight, filters.bias, value=4)
@@ -105,29 +105,28 @@ class LuaCNN(nn.Module):
 class LeCun1989(nn.Module):
     """The first convolutional network trained by backpropagation [1]_.
 
-    H1 has 12 planes of 5 × 5 filters of stride 2, H2 as many, each of which sees 8 of the 12
-    planes before it; H3 has 30 units. The units of H1 and H2 share their weights, but each has a
-    bias of its own, and see a constant beyond the border. On images 16 × 16 of ten classes these
-    are 1,256 units with the input's, 64,660 connections and 9,760 parameters. All units squash
-    their input; the outputs are trained by the squared error to 1 for the class and -1 for all
-    others. Weights are uniform in ±2.4/√fan-in, biases zero.
-
-    Which planes H2 sees is not in [1]_: here they are in three groups of four, each of which shares
-    four planes with each of the others.
+    H1 and H2 are convolutions with 12 channels of 5 × 5 filters and stride 2, padded with a
+    constant. The units of a channel share their weights, but each has its own bias. A channel of H2
+    is connected to 8 channels of H1: [1]_ does not say which; here any two of three groups of
+    channels have four channels of H1 in common. H3 has 30 units. With the input, a network for
+    images 16 × 16 of ten classes has 1,256 units, 64,660 connections and 9,760 parameters. The
+    activation of all layers, the output included, is the scaled hyperbolic tangent. The loss is the
+    squared error to targets of 1 for the class and -1 for the others. Weights are initialized
+    uniformly in ±2.4/√fan-in, biases as zero.
 
     Parameters
     ----------
     image_shape : tuple of int (height, width)
-        Shape of the images, any.
+        Shape of the images, without restrictions.
 
     n_classes : int
         Number of classes.
 
     background : float, default=-1.0
-        The value of pixels beyond the border; that of the paper's background by default.
+        Value of the padding around images; the default is the paper's background.
 
     generator : torch.Generator, default=None
-        Where initial weights are drawn from.
+        Generator of initial weights. None: torch's global generator.
 
     References
     ----------
@@ -164,49 +163,50 @@ class LeCun1989(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The units of H3: (n, 30), in (-1.7159, 1.7159)."""
+        """Return the units of H3, (n, 30) in (-1.7159, 1.7159)."""
         return self.h3(self.h2(self.h1(images)).flatten(1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.output(self.features(images))
 
-    def loss(self, scores: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Squared error per sample, as the mean over the outputs."""
-        wanted = 2 * functional.one_hot(targets, scores.shape[1]).to(scores) - 1
-        return (scores - wanted).square().mean(1)
+    def loss(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the squared error of each sample, averaged over the outputs."""
+        expected = 2 * functional.one_hot(targets, outputs.shape[1]).to(outputs) - 1
+        return (outputs - expected).square().mean(1)
 
-    def log_proba(self, scores: torch.Tensor) -> torch.Tensor:
-        """Logarithms of probabilities, in the order of the scores.
+    def log_proba(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return logarithms of probabilities, in the order of the outputs.
 
-        The mean of a target that is 1 with probability p, else -1, is 2 p - 1, and it is what the
-        squared error trains the outputs to be.
+        The squared error is smallest for the mean of the target, 1 with probability p and else -1:
+        2 p - 1.
         """
-        p = (1 + scores) / 2
-        # Where an output is below -1, still above zero, and in order.
-        p = torch.maximum(p, (scores + 1.72) / 1000)
+        p = (1 + outputs) / 2
+        # Positive and in the same order where an output is below -1.
+        p = torch.maximum(p, (outputs + 1.72) / 1000)
         return (p / p.sum(1, keepdim=True)).log()
 
 
 class LeNet5(nn.Module):
     """LeNet-5 [1]_ with a linear output layer.
 
-    C1 has 6 planes of 5 × 5 filters; S2 sums 2 × 2 values, with a coefficient and a bias a plane;
-    C3 has 16 planes of 5 × 5 filters, each of which sees some of the 6 planes before it; S4 is as
-    S2; C5 has 120 planes of 5 × 5 filters, F6 84 units. All of them squash their input. For images
-    32 × 32 these are the 60,000 parameters of [1]_. Its output layer, whose fixed weights are
-    pictures of characters, is a trained linear layer here, so that classes may be anything.
-    Weights are uniform with the variance 1/fan-in of [2]_, section 4.6, biases zero.
+    C1, C3 and C5 are convolutions of 5 × 5 filters with 6, 16 and 120 channels; each channel of C3
+    is connected to some channels of S2. S2 and S4 sum 2 × 2 values, with a coefficient and a bias a
+    channel. F6 has 84 units. The activation of all these layers is the scaled hyperbolic tangent.
+    For images 32 × 32 they have the 60,000 parameters of [1]_. The output layer of [1]_, whose
+    fixed weights are pictures of characters, is replaced by a trained linear layer, which suits any
+    classes. Weights are initialized uniformly with the variance 1/fan-in of [2]_, section 4.6,
+    biases as zero.
 
     Parameters
     ----------
     image_shape : tuple of int (height, width)
-        Shape of the images. Where a side is shorter than 32, the border is replicated.
+        Shape of the images. Sides shorter than 32 are padded with the border.
 
     n_classes : int
         Number of classes.
 
     generator : torch.Generator, default=None
-        Where initial weights are drawn from.
+        Generator of initial weights. None: torch's global generator.
 
     References
     ----------
@@ -241,7 +241,7 @@ class LeNet5(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """The units of F6: (n, 84), in (-1.7159, 1.7159)."""
+        """Return the units of F6, (n, 84) in (-1.7159, 1.7159)."""
         return self.layers(images)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:

@@ -1,11 +1,20 @@
-"""Convolutional networks for small grey images, by name.
+"""Networks by name, and the contract that they keep.
 
-A network is any `torch.nn.Module` class that is built as ``Network(image_shape, n_classes)`` and
-whose `forward` takes images (n, 1, height, width) and returns scores (n, n_classes). Three methods
-are optional: ``loss(scores, targets)`` returns a loss per sample, by default the cross-entropy;
-``log_proba(scores)`` returns logarithms of probabilities, by default the log-softmax; and
-``features(images)`` returns the last hidden layer. Where the constructor takes a keyword
-`generator`, it gets the `torch.Generator` that all random numbers of a fit come from.
+To add a network, write its class in a module of this folder, add it to `NETWORKS` below and to
+`__init__.pyi`, and describe it in the docstring of `ConvNetClassifier` and in
+`docs/guide/networks.rst`. The tests in `tests/networks` run for all of `NETWORKS`.
+
+A network is a `torch.nn.Module` class, of this package or a user's:
+
+- ``Network(image_shape, n_classes, **network_params)`` builds it for images of one shape. A keyword
+  `generator` of the constructor gets the `torch.Generator` of all random numbers of a fit.
+- ``forward(images)`` takes float32 images (n, 1, height, width) and returns logits (n, n_classes).
+- ``loss(logits, targets)``, optional, returns a loss per sample; the default is cross-entropy.
+- ``log_proba(logits)``, optional, returns logarithms of probabilities; the default is log-softmax.
+- ``features(images)``, optional, returns the last hidden layer, (n, n_features).
+
+Layers are made in the order in which images pass through them, the output layer last, so that tasks
+can share the first ones. `state_dict` keys are part of model files: attributes keep their names.
 """
 
 from __future__ import annotations
@@ -20,7 +29,7 @@ from torch import nn
 from ._convnet import ConvNet
 from ._historical import LeCun1989, LeNet5, LuaCNN
 
-#: The networks that `ConvNetClassifier` knows by name.
+#: Names that the parameter `network` of `ConvNetClassifier` accepts.
 NETWORKS: dict[str, type[nn.Module]] = {
     "convnet": ConvNet,
     "lecun1989": LeCun1989,
@@ -36,7 +45,7 @@ def build_network(
     n_classes: int,
     generator: torch.Generator,
 ) -> nn.Module:
-    """Build a network by name or class, its initial weights drawn from the generator."""
+    """Build a network by name or class; `generator` draws its initial weights."""
     network = NETWORKS[network] if isinstance(network, str) else network
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
         raise ValueError(
@@ -51,13 +60,13 @@ def build_network(
 
 
 def takes_generator(network: type[nn.Module]) -> bool:
-    """Whether a network draws random numbers from a generator that it is given."""
+    """Return True if the constructor of a network takes a generator."""
     return "generator" in inspect.signature(network).parameters
 
 
 @contextmanager
 def seeded_global_rng(network: str | type[nn.Module], generator: torch.Generator) -> Iterator[None]:
-    """Seed torch's global generator from ours for networks that draw from it, and put it back."""
+    """Seed torch's global generator from ours, for networks that draw from it, and restore it."""
     if isinstance(network, str) or takes_generator(network):
         yield
         return

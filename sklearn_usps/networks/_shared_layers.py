@@ -1,4 +1,4 @@
-"""Several networks whose first layers are the same tensors."""
+"""Networks whose first layers are shared."""
 
 from __future__ import annotations
 
@@ -6,79 +6,83 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.parametrize import ParametrizationList, is_parametrized
 
-NORMALIZATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
+#: Layers that every task has to itself.
+NORMALIZATIONS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+    *(nn.GroupNorm, nn.LayerNorm, nn.RMSNorm),
+)
 
 
 class SharedLayersNetwork(nn.Module):
-    """A network for each task, the parameters of their first layers one and the same [1]_.
+    """One network a task, whose first layers are the same tensors [1]_.
 
-    What a normalization knows of the values that pass through it is each task's own, as are its
-    parameters: digits and letters have other means.
+    Normalization layers are not shared, since means and variances differ between tasks such as
+    digits and letters.
 
     Parameters
     ----------
     networks : sequence of torch.nn.Module
-        Networks of the same kind, a task each. They are changed: those after the first get its
-        tensors.
+        Networks of one class, one for each task. They are changed in place: the others get the
+        tensors of the first.
 
-    n_shared : int
-        How many layers are shared, at least one and not all.
+    n_shared_layers : int
+        Number of layers to share, from 1 to the number of layers minus 1.
 
     Raises
     ------
     ValueError
-        If there are no more layers than are shared, or the layers have different shapes.
+        If `n_shared_layers` is too large, or the layers to share have different shapes.
 
     References
     ----------
     .. [1] R. Caruana, "Multitask Learning", Machine Learning 28:41-75, 1997.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], n_shared: int):
+    def __init__(self, networks: Sequence[nn.Module], n_shared_layers: int):
         super().__init__()
         first, *others = (layers(network) for network in networks)
         n_layers = min(map(len, (first, *others)))
-        if others and n_shared >= n_layers:
+        if others and n_shared_layers >= n_layers:
             raise ValueError(
-                f"shared must be smaller than the number of layers of the network, {n_layers}, "
-                f"since the tasks have classes of their own. Got {n_shared} instead."
+                "n_shared_layers must be smaller than the number of layers of the network, "
+                f"{n_layers}: each task has its own output. Got {n_shared_layers} instead."
             )
         for other in others:
-            for number in range(n_shared):
+            for number in range(n_shared_layers):
                 _share(first[number], other[number], number + 1)
         self.networks = nn.ModuleList(networks)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """The scores of the classes of all tasks, side by side."""
+        """Return the logits of all tasks side by side."""
         return torch.cat([network(images) for network in self.networks], dim=1)
 
 
 def layers(network: nn.Module) -> list[list[nn.Module]]:
-    """The layers of a network: modules of weighted sums, each with what belongs to it.
+    """Return the layers of a network, as lists of modules, in the order of `network.modules()`.
 
-    A layer begins with a module that has a parameter of two or more dimensions, or a `weight` and
-    tells its `fan_in`; biases that come after it in modules of their own belong to it.
+    A layer begins with a module that has a parameter of two or more dimensions, or the attributes
+    `weight` and `fan_in`. The modules with other parameters after it, such as biases, belong to it.
     """
     found: list[list[nn.Module]] = []
     for module in network.modules():
         tensors: list[torch.Tensor] = list(module.parameters(recurse=False))
         weight = getattr(module, "weight", None)
-        if isinstance(weight, torch.Tensor):  # which may be computed, by a parametrization
+        if isinstance(weight, torch.Tensor):  # also one that a parametrization computes
             tensors.append(weight)
         if isinstance(module, NORMALIZATIONS) or not tensors:
             continue
         if any(map(is_lazy, tensors)):
             raise ValueError(
-                f"network: {type(module).__name__} has no sizes before its first call, so that "
-                "tasks can't share it. Take a layer with sizes."
+                f"network has a {type(module).__name__}, which has no sizes before its first call "
+                "and can't be shared by tasks. Use a layer with sizes."
             )
         if hasattr(module, "fan_in"):
             begins = weight is not None
-        elif isinstance(module, ParametrizationList):  # of the weights of the module before it
+        elif isinstance(module, ParametrizationList):  # part of the module before it
             begins = False
         else:
             begins = any(tensor.ndim >= 2 for tensor in tensors)
@@ -93,12 +97,12 @@ def _share(ours: list[nn.Module], theirs: list[nn.Module], number: int) -> None:
     shapes = _shapes(ours), _shapes(theirs)
     if shapes[0] != shapes[1]:
         raise ValueError(
-            f"shared: layer {number} of the network can't be the same for all tasks, since its "
-            f"parameters have the shapes {shapes[0]} and {shapes[1]}. Layers count in the order in "
-            "which the network makes them: the output layer must come last."
+            f"n_shared_layers: tasks can't share layer {number} of the network, whose parameters "
+            f"have the shapes {shapes[0]} and {shapes[1]}. Layers count in the order in which the "
+            "network makes them: make the output layer last."
         )
     for our_module, their_module in zip(ours, theirs, strict=True):
-        if is_parametrized(our_module):  # wholly, with what a parametrization knows of the weights
+        if is_parametrized(our_module):  # its state is shared too
             their_module.parametrizations = our_module.parametrizations
         for name, parameter in our_module.named_parameters(recurse=False):
             setattr(their_module, name, parameter)

@@ -1,3 +1,5 @@
+"""The networks by name, compared with the papers that describe them."""
+
 import re
 from pathlib import Path
 
@@ -23,15 +25,15 @@ def n_parameters(network):
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 @pytest.mark.parametrize("shape", SHAPES)
-def test_any_image_shape_gives_a_finite_score_per_class(name, shape):
+def test_any_image_shape_gives_finite_logits(name, shape):
     network = build(name, shape, n_classes=7)
-    scores = network(torch.rand(5, 1, *shape, generator=torch.Generator().manual_seed(0)))
-    assert scores.shape == (5, 7)
-    assert scores.isfinite().all()
+    logits = network(torch.rand(5, 1, *shape, generator=torch.Generator().manual_seed(0)))
+    assert logits.shape == (5, 7)
+    assert logits.isfinite().all()
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_features_are_what_the_output_layer_gets(name):
+def test_features_are_the_inputs_of_the_output_layer(name):
     network = build(name).eval()
     images = torch.rand(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(network.output(network.features(images)), network(images))
@@ -53,9 +55,9 @@ def test_initial_weights_come_from_the_generator_alone(name):
 def test_luacnn_is_convolution_then_subsampling_then_tanh(shape):
     network = build("luacnn", shape)
     images = torch.randn(5, 1, *shape, generator=torch.Generator().manual_seed(0))
-    planes = network.subsampling(network.convolution(images))
-    assert planes.shape == (5, 6, (shape[0] - 4) // 2, (shape[1] - 4) // 2)
-    expected = network.output(planes.tanh().flatten(1))
+    maps = network.subsampling(network.convolution(images))
+    assert maps.shape == (5, 6, (shape[0] - 4) // 2, (shape[1] - 4) // 2)
+    expected = network.output(maps.tanh().flatten(1))
     torch.testing.assert_close(network(images), expected)
 
 
@@ -63,10 +65,10 @@ def test_subsampling_sums_four_values():
     subsampling = Subsampling(2)
     subsampling.weight.data = torch.tensor([0.5, 2.0])
     subsampling.bias.data = torch.tensor([0.0, 1.0])
-    planes = torch.arange(16.0).view(1, 1, 4, 4).expand(1, 2, 4, 4)
+    maps = torch.arange(16.0).view(1, 1, 4, 4).expand(1, 2, 4, 4)
     sums = torch.tensor([[10.0, 18.0], [42.0, 50.0]])
     expected = torch.stack([0.5 * sums, 2 * sums + 1])[None]
-    torch.testing.assert_close(subsampling(planes), expected)
+    torch.testing.assert_close(subsampling(maps), expected)
 
 
 def test_luacnn_has_the_parameters_of_the_demo():
@@ -97,8 +99,8 @@ def test_small_images_are_padded_with_their_border():
     torch.testing.assert_close(network(images), whole(padded))
 
 
-def test_convnet_takes_its_border_from_the_image():
-    """A constant added to the image changes the first convolution by a constant per plane."""
+def test_convnet_pads_images_with_their_border():
+    """A constant added to the image changes each channel of the first convolution by a constant."""
     network = build("convnet")
     pad, convolution = network.convolutions[:2]
     images = torch.rand(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -107,7 +109,7 @@ def test_convnet_takes_its_border_from_the_image():
 
 
 @pytest.mark.parametrize("image_shape", [(16, 16), (7, 11), (1, 2)])
-def test_convnet_takes_kernel_sizes_and_strides(image_shape):
+def test_kernel_sizes_and_strides_of_convnet(image_shape):
     params = {"n_channels": (4, 8, 8), "kernel_sizes": (5, 3, 1), "strides": (3, 1, 2)}
     network = build("convnet", image_shape, **params)
     convolutions = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
@@ -130,11 +132,17 @@ def test_dropout_keeps_the_mean_and_draws_from_its_generator():
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"n_channels": ()}, "a number for each convolution"),
+        ({"n_channels": ()}, "one for each convolution"),
         ({"n_channels": 16}, "n_channels must be a sequence of positive integers.* Got 16"),
         ({"strides": (0, 1, 1, 1, 1)}, "strides must be a sequence of positive integers"),
-        ({"kernel_sizes": (3,)}, r"kernel_sizes must have a number for each of the 5 .*\(3,\)"),
-        ({"n_channels": (8,), "strides": (1, 2)}, "strides must have a number for each of the 1"),
+        (
+            {"kernel_sizes": (3,)},
+            r"kernel_sizes must have as many numbers as n_channels, 5.* \(3,\)",
+        ),
+        (
+            {"n_channels": (8,), "strides": (1, 2)},
+            "strides must have as many numbers as n_channels, 1",
+        ),
         ({"n_channels": (8,), "kernel_sizes": (4,)}, r"kernel_sizes must be odd. Got \(4,\)"),
         ({"dropout": 1.0}, r"in \[0, 1\)"),
     ],
@@ -162,19 +170,19 @@ def test_lecun1989_has_the_units_connections_and_parameters_of_the_paper():
     assert sum(units[name] * (n + 1) for name, n in inputs.items()) == 64_660
 
 
-def test_each_unit_of_lecun1989_has_the_inputs_of_the_paper():
+def test_units_of_lecun1989_have_the_inputs_of_the_paper():
     network = build("lecun1989")
     seen1 = torch.autograd.functional.jacobian(network.h1, torch.zeros(1, 1, 16, 16))
     seen1 = (seen1[0, :, :, :, 0, 0] != 0).sum((-1, -2))
     assert (seen1[:, 1:7, 1:7] == 25).all()
     seen2 = torch.autograd.functional.jacobian(network.h2, torch.zeros(1, 12, 8, 8))
-    seen2 = seen2[0, :, 1, 1, 0] != 0  # one unit of each plane, away from the border
+    seen2 = seen2[0, :, 1, 1, 0] != 0  # one unit of each channel, away from the border
     assert (seen2.sum((-1, -2, -3)) == 200).all()
     assert (seen2.any(-1).any(-1).sum(1) == 8).all()
     assert seen2.any(-1).any(-1).any(0).all()
 
 
-def test_lecun1989_sees_its_background_beyond_the_border():
+def test_lecun1989_pads_images_with_its_background():
     network = build("lecun1989", background=0.25)
     small = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     large = torch.nn.functional.pad(small, (4, 4, 4, 4), value=0.25)
@@ -182,10 +190,10 @@ def test_lecun1989_sees_its_background_beyond_the_border():
     torch.testing.assert_close(convolve(small), convolve(large)[:, :, 2:6, 2:6])
 
 
-def test_lecun1989_learns_by_the_squared_error_to_one_and_minus_one():
+def test_lecun1989_has_the_squared_error_to_one_and_minus_one():
     network = build("lecun1989", n_classes=3)
-    scores = torch.tensor([[1.0, -1.0, -1.0], [0.5, -0.5, -1.7]])
-    loss = network.loss(scores, torch.tensor([0, 2]))
+    outputs = torch.tensor([[1.0, -1.0, -1.0], [0.5, -0.5, -1.7]])
+    loss = network.loss(outputs, torch.tensor([0, 2]))
     torch.testing.assert_close(loss, torch.tensor([0.0, (1.5**2 + 0.5**2 + 2.7**2) / 3]))
 
 
@@ -213,46 +221,27 @@ def test_lenet5_has_the_parameters_and_connections_of_the_paper():
     assert connections == [122_304, 5_880, 151_600, 2_000, 48_120, 10_164]
 
 
-def test_lenet5_connects_planes_by_the_table_of_the_paper():
-    network = build("lenet5")
-    c3 = network.layers[5]
-    planes = torch.zeros(1, 6, 5, 5)
-    seen = torch.autograd.functional.jacobian(c3, planes)[0, :, 0, 0, 0].abs().sum((-1, -2)) > 0
-    rows = ["".join(str(i) for i in range(6) if row[i]) for row in seen]
-    assert rows == (
-        [
-            "012",
-            "123",
-            "234",
-            "345",
-            "045",
-            "015",
-            "0123",
-            "1234",
-            "2345",
-            "0345",
-            "0145",
-            "0125",
-            "0134",
-            "1245",
-            "0235",
-            "012345",
-        ]
-    )
+def test_lenet5_connects_channels_by_the_table_of_the_paper():
+    c3 = build("lenet5").layers[5]
+    jacobian = torch.autograd.functional.jacobian(c3, torch.zeros(1, 6, 5, 5))
+    connected = jacobian[0, :, 0, 0, 0].abs().sum((-1, -2)) > 0
+    rows = ["".join(str(i) for i in range(6) if row[i]) for row in connected]
+    expected = "012 123 234 345 045 015 0123 1234 2345 0345 0145 0125 0134 1245 0235 012345"
+    assert rows == expected.split()
 
 
-def test_partial_convolution_is_a_convolution_of_the_planes_it_sees():
+def test_partial_convolution_is_a_convolution_of_connected_channels():
     layer = PartialConvolution([[0, 2], [1]], 3, stride=2)
     layer.weight.data = torch.rand(3, 3, 3, generator=torch.Generator().manual_seed(0))
     layer.bias.data = torch.tensor([1.0, -1.0])
-    planes = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    maps = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(1))
     convolve = torch.nn.functional.conv2d
-    first = convolve(planes[:, [0, 2]], layer.weight[None, :2], layer.bias[:1], stride=2)
-    second = convolve(planes[:, [1]], layer.weight[None, 2:], layer.bias[1:], stride=2)
-    torch.testing.assert_close(layer(planes), torch.cat([first, second], dim=1))
+    first = convolve(maps[:, [0, 2]], layer.weight[None, :2], layer.bias[:1], stride=2)
+    second = convolve(maps[:, [1]], layer.weight[None, 2:], layer.bias[1:], stride=2)
+    torch.testing.assert_close(layer(maps), torch.cat([first, second], dim=1))
 
 
-# A rate for each layer
+# Learning rates of layers
 
 
 @pytest.mark.parametrize(
@@ -291,35 +280,32 @@ def test_layer_sizes(name, expected):
     torch.testing.assert_close(network.state_dict(), before)
 
 
-def test_rates_go_by_the_fan_in():
-    factors = rate_factors("fan-in", build("luacnn"), (16, 16))
+@pytest.mark.parametrize(
+    ("scaling", "convolution", "subsampling"),
+    [
+        ("fan-in", 216 / 25, 216 / 4),
+        ("efficient-backprop", (144 / 216) ** 0.5, (36 / 216) ** 0.5),
+    ],
+)
+def test_rate_factors_of_luacnn(scaling, convolution, subsampling):
+    factors = rate_factors(scaling, build("luacnn"), (16, 16))
     assert factors["convolution.weight"] == factors["convolution.bias"]
-    ratio = factors["convolution.weight"] / factors["output.weight"]
-    assert ratio == pytest.approx(216 / 25)
-    assert factors["subsampling.bias"] / factors["output.bias"] == pytest.approx(216 / 4)
+    assert factors["convolution.weight"] / factors["output.weight"] == pytest.approx(convolution)
+    assert factors["subsampling.bias"] / factors["output.bias"] == pytest.approx(subsampling)
     product = factors["convolution.bias"] * factors["subsampling.bias"] * factors["output.bias"]
     assert product == pytest.approx(1)
 
 
-def test_rates_go_by_efficient_backprop():
-    factors = rate_factors("efficient-backprop", build("luacnn"), (16, 16))
-    ratio = factors["convolution.weight"] / factors["output.weight"]
-    assert ratio == pytest.approx((144 / 216) ** 0.5)
-    ratio = factors["subsampling.weight"] / factors["output.weight"]
-    assert ratio == pytest.approx((36 / 216) ** 0.5)
-
-
-def test_what_is_no_weighted_sum_keeps_the_rate():
+def test_only_weighted_sums_have_rate_factors():
     factors = rate_factors("fan-in", build("convnet"), (16, 16))
     names = {name.rpartition(".")[0] for name in factors}
-    convolutions = {f"convolutions.{i}" for i in (1, 4, 7, 10, 13)}
-    assert names == {*convolutions, "output"}
+    assert names == {*(f"convolutions.{i}" for i in (1, 4, 7, 10, 13)), "output"}
     assert rate_factors("none", build("convnet"), (16, 16)) == {}
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
-def test_the_guide_has_the_number_of_parameters(name):
+def test_the_guide_states_the_number_of_parameters(name):
     guide = (Path(__file__).parents[2] / "docs/guide/networks.rst").read_text(encoding="utf-8")
     row = guide.split(f'    * - ``"{name}"``\n')[1]
-    told = re.search(r"      - ([\d,]+)\n", row)[1]
-    assert told == f"{n_parameters(build(name)):,}"
+    stated = re.search(r"      - ([\d,]+)\n", row)[1]
+    assert stated == f"{n_parameters(build(name)):,}"
