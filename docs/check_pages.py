@@ -1,8 +1,8 @@
 """Open the built documentation in chromium at two widths and check its links.
 
 Run: make docs-check. It needs chromium and its driver, selenium and LinkChecker, and saves
-screenshots in docs/_build/screenshots. When root runs LinkChecker, it switches to the user "nobody",
-who must be able to read the pages.
+screenshots in docs/_build/screenshots. Run by root, LinkChecker switches to the user "nobody", who
+must be able to read the pages.
 """
 
 import functools
