@@ -1,8 +1,8 @@
-"""Open the built docs in a real browser, wide and narrow, and check the links within them.
+"""Open the built documentation in chromium at two widths and check its links.
 
-Run: make docs-check. Needs chromium and its driver, selenium and LinkChecker. Screenshots go to
-docs/_build/screenshots. Run by root, LinkChecker turns into the user "nobody", who must be allowed
-to read the pages.
+Run: make docs-check. It needs chromium and its driver, selenium and LinkChecker, and saves
+screenshots in docs/_build/screenshots. Run by root, LinkChecker switches to the user "nobody", who
+must be able to read the pages.
 """
 
 import functools
@@ -15,7 +15,7 @@ from pathlib import Path
 
 PAGES = Path(__file__).parent / "_build" / "html"
 SCREENSHOTS = PAGES.parent / "screenshots"
-#: Of LinkChecker.
+#: The configuration of LinkChecker.
 CONFIG = Path(__file__).parent / "linkcheckerrc"
 WIDTHS = (1280, 400)
 OPENED = {
@@ -27,7 +27,7 @@ OPENED = {
     "api": "generated/sklearn_usps.ConvNetClassifier.html",
     "search": "search.html?q=ImageNormalizer",
 }
-#: What a found page must be named by.
+#: The search page must list this result.
 FOUND = "sklearn_usps.ImageNormalizer"
 BROKEN = "return [...document.images].filter(i => i.complete && !i.naturalWidth).map(i => i.src)"
 WIDEST = "return document.documentElement.scrollWidth"
@@ -46,15 +46,15 @@ def main() -> int:
 
 
 def missing() -> list[str]:
-    """What is not there, and how to get it."""
+    """Return a message for each missing requirement, with the command that installs it."""
     found = {
-        "the built pages: make docs": (PAGES / "index.html").exists(),
+        "built pages: make docs": (PAGES / "index.html").exists(),
         "chromium: apt-get install chromium": shutil.which("chromium"),
         "chromedriver: apt-get install chromium-driver": shutil.which("chromedriver"),
         'linkchecker: pip install "sklearn-usps[docs]"': linkchecker(),
     }
     try:
-        import selenium  # noqa: F401 (asked whether it is there)
+        import selenium  # noqa: F401 (only checks that it is installed)
     except ImportError:
         found['selenium: pip install "sklearn-usps[docs]"'] = None
     return [f"Missing: {what}" for what, there in found.items() if not there]
@@ -65,7 +65,7 @@ def linkchecker() -> str | None:
 
 
 class Server:
-    """The pages on a free port of this machine."""
+    """Local HTTP server of the pages, on a free port."""
 
     def __enter__(self) -> str:
         handler = functools.partial(QuietHandler, directory=PAGES)
@@ -80,7 +80,7 @@ class Server:
 
 class QuietServer(http.server.ThreadingHTTPServer):
     def handle_error(self, request, client_address):
-        """Browsers break off what they no longer want."""
+        """Ignore errors: browsers close connections that they no longer need."""
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
@@ -89,7 +89,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 
 
 def look(address: str) -> list[str]:
-    """Open the pages at each width; return what is wrong with them."""
+    """Open the pages at each width and return their problems."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -112,7 +112,7 @@ def look(address: str) -> list[str]:
 
 
 def look_at(driver, url: str, name: str, width: int) -> list[str]:
-    # The emulated screen is as narrow as a telephone's, which a window can't be.
+    # Emulated, because a window cannot be as narrow as a phone.
     screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
     driver.get(url)
@@ -125,10 +125,10 @@ def look_at(driver, url: str, name: str, width: int) -> list[str]:
     problems += [
         entry["message"] for entry in driver.get_log("browser") if entry["level"] == "SEVERE"
     ]
-    problems += [f"the picture {source} is broken" for source in driver.execute_script(BROKEN)]
+    problems += [f"broken image {source}" for source in driver.execute_script(BROKEN)]
     if (widest := driver.execute_script(WIDEST)) > width:
-        problems.append(f"it is {widest} pixels wide")
-    print(f"{name:8} {width:5}  {'; '.join(problems) or 'good'}", flush=True)
+        problems.append(f"the page is {widest} pixels wide")
+    print(f"{name:8} {width:5}  {'; '.join(problems) or 'ok'}", flush=True)
     return problems
 
 
@@ -145,9 +145,9 @@ def look_for_results(driver) -> list[str]:
 
 
 def check_links(page: Path) -> list[str]:
-    """All links that lead on from a page to others of its folder, and the anchors in them.
+    """Check all links from a page to others of its folder, and their anchors.
 
-    The files are read from the disk: asked for by HTTP, they take LinkChecker minutes.
+    LinkChecker reads the files from disk, since it takes minutes over HTTP.
     """
     command = [linkchecker(), "--config", str(CONFIG), "--threads=4", str(page)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sklearn_usps
 
-# Read when torch is first imported: its threads give way to other programs, as on the command line.
+# torch reads it at its first import: its threads then wait less for each other on a busy machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 project = "sklearn-usps"
@@ -27,7 +27,7 @@ exclude_patterns = [
     "_templates",
     "generated/alphadigits.rst",
     "generated/usps.rst",
-]  # the latter two are included in a page
+]  # docs/data.rst includes the last two
 default_role = "literal"
 autosummary_generate = True
 numpydoc_show_class_members = False
@@ -40,7 +40,7 @@ extlinks = {
 # Docstrings inherited from scikit-learn refer to its glossary and user guide.
 suppress_warnings = ["ref.ref", "ref.term"]
 
-# The examples run on the real data, the shortest first; an error stops the build.
+# The examples run on the real data, in order of file size; an error stops the build.
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
@@ -61,7 +61,7 @@ html_context = {"default_mode": "auto"}
 html_sidebars = {"**": []}
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
-# The description of the data is one text, for DESCR and for the user guide.
+# One description of the data serves as DESCR and as a page.
 generated = Path(__file__).parent / "generated"
 generated.mkdir(exist_ok=True)
 for text in (Path(sklearn_usps.__file__).parent / "datasets" / "descr").glob("*.rst"):

@@ -1,4 +1,4 @@
-"""The check of the docs' links, which lets nothing dead through."""
+"""Tests of the link check of the documentation."""
 
 import runpy
 import shutil
@@ -15,7 +15,7 @@ if not shutil.which("linkchecker", path=str(Path(sys.executable).parent)):
 
 @pytest.fixture
 def folder():
-    """A folder that LinkChecker can read: it works as nobody where it is run by root."""
+    """A folder that the user "nobody" can read: LinkChecker switches to it when run by root."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
@@ -32,7 +32,7 @@ def folder():
         ("none.html", "none.html"),
     ],
 )
-def test_dead_links_and_anchors_are_told(folder, link, missing):
+def test_dead_links_and_anchors_are_reported(folder, link, missing):
     page = "<!DOCTYPE html><title>A page</title>"
     (folder / "index.html").write_text(f'{page}<p id="here"><a href="{link}">a link</a>')
     (folder / "other.html").write_text(f'{page}<p id="there">')
