@@ -50,7 +50,7 @@ class TileGrid:
         return max(_MIN_WIDTH, tile * self.n_columns), tile * self.height
 
     def font_sizes(self, ax):
-        """Return font sizes of labels and details, in points, with which no text leaves its tile."""
+        """Return font sizes of labels and details, in points: no text is wider than its tile."""
         tile = min(ax.bbox.width / self.n_columns, ax.bbox.height / self.height)
         sizes = 72 * tile / ax.figure.dpi * self.sizes
         return sizes * min(1, _MAX_FONT_SIZE / sizes[1])

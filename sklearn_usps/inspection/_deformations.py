@@ -110,10 +110,9 @@ class DeformationDisplay:
         ax.set_yticks([])
         for spine in ax.spines.values():
             spine.set_visible(False)
-        title = ["Random deformations", f"of {n_images} image{'s' * (n_images != 1)}"]
-        if self.random_state is not None:
-            title = [title[0], f"{title[1]},", f"seed {self.random_state}"]
-        set_title(ax, title)
+        seed = "" if self.random_state is None else f", seed {self.random_state}"
+        what = f"of {n_images} image{'s' * (n_images != 1)}{seed}"
+        set_title(ax, ["Random deformations", what])
         return self
 
     def frame(self):

@@ -126,7 +126,6 @@ class MisclassifiedDisplay:
         ax.set(xlim=(0, grid.n_columns), ylim=(grid.height, 0), aspect="equal")
         ax.set_axis_off()
         set_title(ax, self._title(len(images)))
-        self.figure_.draw_without_rendering()  # a layout engine sets the size of the axes
 
         scale = {"vmin": images.min(), "vmax": images.max()} if len(images) else {}
         self.images_ = np.empty(len(images), dtype=object)
@@ -142,7 +141,6 @@ class MisclassifiedDisplay:
                 self.text_[at, line] = ax.annotate(
                     text, ((left + right) / 2, bottom), (0, y), fontsize=size, **style
                 )
-        ax.set(xlim=(0, grid.n_columns), ylim=(grid.height, 0))  # imshow has changed them
         if not len(images):
             ax.text(0.5, 0.5, "No image is misclassified.", ha="center", transform=ax.transAxes)
         return self
@@ -157,9 +155,9 @@ class MisclassifiedDisplay:
     def _title(self, n_shown):
         """Return the parts of the title."""
         n_wrong = len(self.images)
+        shown = "" if n_shown == n_wrong else f", {n_shown} shown"
         percentage = f"({100 * n_wrong / self.n_samples:.2f} %)"
-        title = [f"Misclassified {n_wrong} of {self.n_samples}", percentage]
-        return title if n_shown == n_wrong else [title[0], f"{percentage},", f"{n_shown} shown"]
+        return [f"Misclassified {n_wrong} of {self.n_samples}", percentage + shown]
 
     def frame(self):
         """Return the mistakes as a table.

@@ -176,19 +176,16 @@ class TrainingCurveDisplay:
         """Return the parts of the title: the number of epochs and the final value."""
         n_epochs = max(map(len, self.histories.values()))
         epochs = f"{n_epochs} epoch{'s' * (n_epochs != 1)}"
+        seed = "" if self.random_state is None else f", seed {self.random_state}"
         if len(self.histories) > 1:
-            title = [f"{len(self.histories)} networks,", f"up to {epochs}"]
-        else:
-            ((name, history),) = self.histories.items()
-            best = self._best(name)
-            part = "valid" if f"valid_{metric}" in history[-1] else "train"
-            value = _values(history, part, metric)[(best or n_epochs) - 1]
-            number = f"{value:.2f} %" if metric == "error" else f"{value:.3g}"
-            where = f"Best epoch {best} of {n_epochs}:" if best else f"After {epochs}:"
-            title = [where, f"{PARTS[part][0]} {metric} {number}"]
-        if self.random_state is None:
-            return title
-        return [title[0], f"{title[1]},", f"seed {self.random_state}"]
+            return [f"{len(self.histories)} networks,", f"up to {epochs}{seed}"]
+        ((name, history),) = self.histories.items()
+        best = self._best(name)
+        part = "valid" if f"valid_{metric}" in history[-1] else "train"
+        value = _values(history, part, metric)[(best or n_epochs) - 1]
+        number = f"{value:.2f} %" if metric == "error" else f"{value:.3g}"
+        where = f"Best epoch {best} of {n_epochs}:" if best else f"After {epochs}:"
+        return [where, f"{PARTS[part][0]} {metric} {number}{seed}"]
 
     def frame(self):
         """Return the curves as a table.
