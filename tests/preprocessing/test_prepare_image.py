@@ -36,7 +36,7 @@ def drawing(digit, height=120, thickness=0.1, margin=0.3, ink=0, paper=255, mode
     width = max(1, round(thickness * height))
     for stroke in STROKES[digit]:
         corners = [(height * (x + margin), height * (y + margin)) for x, y in stroke]
-        draw.line(corners, fill=ink, width=width, joint="curve")
+        draw.line(corners, fill=ink, width=width)
         for x, y in corners:
             draw_dot(draw, x, y, width / 2, ink)
     return picture
