@@ -193,14 +193,14 @@ def _fetch(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from . import load_model, prepare_image
-    from ._utils._images import fitted_image_shape
+    from ._utils._models import input_image_shape
 
     if not options.model.exists():
         raise OSError(f"there is no model {options.model}: run `sklearn-usps train` first")
     model = load_model(options.model)
     if not hasattr(model, "predict_proba"):
         raise ValueError(f"the model {options.model} gives no probabilities (predict_proba)")
-    image_shape = fitted_image_shape(model) or (16, 16)
+    image_shape = input_image_shape(model) or (16, 16)
     width = max(len(path) for path in [*options.images, "Image"])
     print(f"{'Image':{width}} Digit Probability")
     status = 0

@@ -1,4 +1,4 @@
-"""What a augmentation does to images."""
+"""A grid of images and their random deformations."""
 
 from numbers import Integral
 
@@ -7,19 +7,19 @@ import torch
 from sklearn.utils import check_array, check_random_state
 
 from .._utils._images import flatten_images, resolve_image_shape
-from .._utils._models import input_image_shape, split_model
+from .._utils._models import input_image_shape, open_model
 from .._utils._sklearn import (
     Interval,
     check_matplotlib_support,
     check_pandas_support,
     validate_params,
 )
+from .._utils._tiles import set_title
 from ..preprocessing import RandomDeformation
-from ._captions import set_title, shrink_labels
 
 
 class DeformationDisplay:
-    """TileGrid of images, each with what a augmentation makes of it: one row an image.
+    """Grid of images and their deformations, one row for each image.
 
     It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored
     as attributes.
@@ -27,10 +27,10 @@ class DeformationDisplay:
     Parameters
     ----------
     images : ndarray of shape (n_images, height, width)
-        The images as they are.
+        The original images.
 
     deformed : ndarray of shape (n_images, n_deformations, height, width)
-        What the augmentation made of each of them.
+        The deformations of each image.
 
     random_state : int, default=None
         The seed of the deformations, for the title.
@@ -38,13 +38,13 @@ class DeformationDisplay:
     Attributes
     ----------
     image_ : matplotlib AxesImage
-        The sheet: in its first column the images as they are.
+        The grid, with the original images in its first column.
 
     ax_ : matplotlib Axes
-        Axes with the sheet.
+        Axes with the images.
 
     figure_ : matplotlib Figure
-        Figure containing the sheet.
+        Figure containing the images.
 
     See Also
     --------
@@ -81,7 +81,7 @@ class DeformationDisplay:
         Returns
         -------
         display : :class:`DeformationDisplay`
-            The display, with the attributes of what was drawn.
+            The display, with the attributes of the drawing.
         """
         check_matplotlib_support(f"{self.__class__.__name__}.plot")
         import matplotlib.pyplot as plt
@@ -91,33 +91,29 @@ class DeformationDisplay:
             size = (0.9 * (n_deformations + 1.3), 0.9 * n_images * height / width + 0.7)
             _, ax = plt.subplots(figsize=(max(size[0], 5), size[1]), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
-        gap = np.full((n_images, height, max(2, width // 4)), np.nan)
-        rows = np.concatenate([self.images, gap, *self._columns()], axis=2)
-        sheet = np.concatenate(np.pad(rows, ((0, 0), (0, 1), (0, 0)), constant_values=np.nan))
-        self.image_ = ax.imshow(
-            sheet[:-1], cmap=cmap, vmin=self.images.min(), vmax=self.images.max()
-        )
-        ticks = [(width - 1) / 2, width + gap.shape[2] + (n_deformations * (width + 1) - 2) / 2]
+        tiles = np.concatenate([self.images[:, np.newaxis], self.deformed], axis=1, dtype=float)
+        tiles = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
+        grid = tiles.swapaxes(1, 2).reshape(n_images * (height + 1), -1)[:-1, :-1]
+        gap = max(2, width // 4)  # between the originals and the deformations
+        grid = np.insert(grid, [width] * (gap - 1), np.nan, axis=1)
+        self.image_ = ax.imshow(grid, cmap=cmap, vmin=self.images.min(), vmax=self.images.max())
+        ticks = (width - 1) / 2, (width + gap + grid.shape[1] - 1) / 2
         words = "deformed" if n_deformations == 1 else f"{n_deformations} times deformed"
-        ax.set_xticks(ticks, ["as it is", words])
-        pixel = min(ax.bbox.width / sheet.shape[1], ax.bbox.height / sheet.shape[0])
-        shrink_labels(ax, 0.9 * pixel * (ticks[1] - ticks[0]))
+        labels = ax.set_xticks(ticks, ["original", words])
+        # matplotlib does not shrink labels that are too long for the distance of their ticks.
+        pixel = min(ax.bbox.width / grid.shape[1], ax.bbox.height / grid.shape[0])
+        texts = [tick.label1 for tick in labels]
+        length = sum(text.get_window_extent().width for text in texts) / 2
+        scale = min(1, 0.9 * pixel * (ticks[1] - ticks[0]) / length)
+        ax.tick_params(axis="x", labelsize=scale * texts[0].get_fontsize())
         ax.tick_params(length=0)
         ax.set_yticks([])
         for spine in ax.spines.values():
             spine.set_visible(False)
-        title = ["Random deformations", f"of {n_images} image{'s' * (n_images != 1)}"]
-        if self.random_state is not None:
-            title = [title[0], f"{title[1]},", f"seed {self.random_state}"]
-        set_title(ax, title)
+        seed = "" if self.random_state is None else f", seed {self.random_state}"
+        what = f"of {n_images} image{'s' * (n_images != 1)}{seed}"
+        set_title(ax, ["Random deformations", what])
         return self
-
-    def _columns(self):
-        """The deformed images column by column, with a line between them."""
-        padded = np.pad(
-            self.deformed.astype(float), ((0, 0), (0, 0), (0, 0), (0, 1)), constant_values=np.nan
-        )
-        return np.moveaxis(padded, 1, 0)
 
     def frame(self):
         """Return the images as a table.
@@ -125,7 +121,7 @@ class DeformationDisplay:
         Returns
         -------
         frame : pandas.DataFrame
-            One row an image, with the columns "image", "deformation" (0 for the image as it is) and
+            One row for each image, with the columns "image", "deformation" (0 for the original) and
             one for each pixel, such as "pixel_0_0" (row, column).
         """
         pandas = check_pandas_support(f"{self.__class__.__name__}.frame")
@@ -162,30 +158,30 @@ class DeformationDisplay:
         cmap="gray",
         ax=None,
     ):
-        """Plot what a augmentation does to some images.
+        """Plot random deformations of some images.
 
         Parameters
         ----------
         estimator : RandomDeformation, callable or classifier
             An augmentation, as the parameter `augmentation` of
-            :class:`~sklearn_usps.ConvNetClassifier`; or
-            such a classifier, or a pipeline that ends with one, whose augmentation is taken.
+            :class:`~sklearn_usps.ConvNetClassifier`; or a classifier with this parameter, or a
+            pipeline or search with one.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            The images, pixels alone.
+            The images, without other columns.
 
         n_deformations : int, default=8
-            How often to deform each image.
+            Number of deformations of each image.
 
         max_images : int, default=5
-            How many images to show at most, from the first one.
+            Largest number of images to show, from the first one.
 
         image_shape : tuple of int (height, width), default=None
-            Shape of one image. By default that of X where it is three-dimensional, else the
-            `image_shape_` of a fitted classifier, else a square.
+            Shape of one image. By default that of a three-dimensional X, else the `image_shape_`
+            of a fitted classifier, else a square.
 
         random_state : int, RandomState instance or None, default=None
-            Determines the deformations. Pass an int for the same ones across multiple calls.
+            Determines the deformations. Pass an int for reproducible output across calls.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap recognized by matplotlib; it spans the values of the images.
@@ -198,7 +194,6 @@ class DeformationDisplay:
         display : :class:`DeformationDisplay`
             The display, drawn.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
         augmentation = _augmentation(estimator)
         X, given_shape = flatten_images(X)
         X = check_array(X)[:max_images]
@@ -216,18 +211,20 @@ class DeformationDisplay:
 
 
 def _augmentation(estimator):
+    """Return the augmentation that an estimator is or has."""
     if callable(estimator):
         return estimator
-    _, classifier = split_model(estimator)
+    _, classifier = open_model(estimator, calibrated="first")
+    classifier = getattr(classifier, "estimator", classifier)  # of a multi-task classifier
     if not hasattr(classifier, "augmentation"):
         raise ValueError(
-            "estimator must be a augmentation or a classifier with a parameter `augmentation`. Got "
-            f"{estimator!r} instead."
+            "estimator must be an augmentation or a classifier with a parameter `augmentation`. "
+            f"Got {estimator!r} instead."
         )
-    if classifier.augmentation is None:
+    augmentation = classifier.augmentation
+    if augmentation is None:
         raise ValueError(
-            f"{type(classifier).__name__} has augmentation=None: there is nothing to show."
+            f"{type(classifier).__name__} has augmentation=None, so no image is deformed. Pass an "
+            "augmentation such as RandomDeformation()."
         )
-    return (
-        RandomDeformation() if isinstance(classifier.augmentation, str) else classifier.augmentation
-    )
+    return RandomDeformation() if isinstance(augmentation, str) else augmentation

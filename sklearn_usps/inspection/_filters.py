@@ -1,4 +1,4 @@
-"""The filters of a network's first layer, and what they make of an image."""
+"""The filters of the first layer of a network, and their feature maps of an image."""
 
 import math
 
@@ -8,19 +8,19 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._utils._images import resolve_image_shape
-from .._utils._models import input_image_shape, split_model
+from .._utils._models import input_image_shape, open_model
 from .._utils._sklearn import check_matplotlib_support, check_pandas_support
-from ._captions import set_title
+from .._utils._tiles import set_title
 
-#: How many tasks a title names; of more it says how many they are.
+#: Most tasks that a title names; more are counted.
 _MAX_NAMES = 3
 
 
 class FilterDisplay:
-    """TileGrid of the filters of the first convolution, with what they make of an image.
+    """Grid of the filters of the first convolution, and of their feature maps of an image.
 
-    Zero is in the middle of the greys, for filters and for feature maps alike. The scale of the
-    weights stands beside the sheet, that of the feature maps below it.
+    Zero is the middle of the gray scale, for filters and for feature maps. The color bar of the
+    weights is beside the grid, that of the feature maps below it.
 
     It is recommended to use :meth:`from_estimator` to create a display. All parameters are stored
     as attributes.
@@ -31,7 +31,7 @@ class FilterDisplay:
         The weights.
 
     maps : ndarray of shape (n_filters, map_height, map_width), default=None
-        What each filter makes of an image: the output of the convolution, before anything else.
+        The feature maps of an image: the output of the convolution, before any other operation.
 
     tasks : list of str, default=None
         The tasks that share the filters, for the title.
@@ -45,10 +45,10 @@ class FilterDisplay:
         The feature maps that are drawn, each under its filter. None without `maps`.
 
     ax_ : matplotlib Axes
-        Axes with the sheet.
+        Axes with the filters.
 
     figure_ : matplotlib Figure
-        Figure containing the sheet.
+        Figure containing the filters.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class FilterDisplay:
         Returns
         -------
         display : :class:`FilterDisplay`
-            The display, with the attributes of what was drawn.
+            The display, with the attributes of the drawing.
         """
         check_matplotlib_support(f"{self.__class__.__name__}.plot")
         import matplotlib.pyplot as plt
@@ -101,21 +101,17 @@ class FilterDisplay:
         self.maps_ = None
         if self.maps is not None:
             self.maps_ = maps = _draw(ax, self.maps, [(x, y + 1.05) for x, y in places], cmap)
-            # Below, where it takes nothing of the width.
+            # Below, so that the axes keep their width.
             below = {"location": "bottom", "shrink": 0.8, "pad": 0.03}
             self.figure_.colorbar(maps[0], ax=ax, label="Feature map", **below)
-        ax.set(
-            xlim=(-0.05, n_columns),
-            ylim=(n_rows * tile_height - 0.1, -0.05),
-            aspect="equal",
-        )
+        ax.set(xlim=(-0.05, n_columns), ylim=(n_rows * tile_height - 0.1, -0.05), aspect="equal")
         ax.set_axis_off()
         self.figure_.colorbar(self.images_[0], ax=ax, label="Weight", shrink=0.8)
         set_title(ax, self._title())
         return self
 
     def _title(self):
-        """The parts of the title."""
+        """Return the parts of the title."""
         n_filters, height, width = self.filters.shape
         parts = [f"{n_filters} filter{'s' * (n_filters != 1)} {height} × {width}"]
         if self.tasks is not None:
@@ -132,7 +128,7 @@ class FilterDisplay:
         Returns
         -------
         frame : pandas.DataFrame
-            One row a weight, with the columns "filter", "row", "column" and "weight".
+            One row for each weight, with the columns "filter", "row", "column" and "weight".
         """
         pandas = check_pandas_support(f"{self.__class__.__name__}.frame")
         where = np.indices(self.filters.shape).reshape(3, -1)
@@ -147,12 +143,12 @@ class FilterDisplay:
         ----------
         estimator : ConvNetClassifier or MultiTaskConvNetClassifier
             Fitted classifier, a fitted :class:`~sklearn.pipeline.Pipeline` that ends with one, or a
-            search whose best estimator does. The first convolution of the network must see images
-            of one plane.
+            search whose best estimator does. The first convolution of the network must have one
+            input channel.
 
         X : array-like of shape (n_features,), (1, n_features), (height, width) or \
                 (1, height, width), default=None
-            One image, as the estimator takes it but pixels alone, whose feature maps are shown.
+            One image as the estimator takes it, without other columns, to show its feature maps.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap recognized by matplotlib.
@@ -168,14 +164,13 @@ class FilterDisplay:
         Raises
         ------
         ValueError
-            If there is no such convolution, or X is not one image of the right size.
+            If the network has no such convolution, or X is not one image of the right size.
         """
-        check_matplotlib_support(f"{cls.__name__}.from_estimator")
-        before, classifier = split_model(estimator)
+        transformers, classifier = open_model(estimator, calibrated="single")
         check_is_fitted(classifier)
-        tasks = getattr(classifier, "tasks_", None)
-        if tasks is not None:
-            classifier = next(iter(classifier.estimators_.values()))
+        estimators = getattr(classifier, "estimators_", {})
+        tasks = list(estimators) if len(estimators) > 1 else None
+        classifier = next(iter(estimators.values()), classifier)  # tasks share the filters
         if not hasattr(classifier, "net_"):
             raise ValueError(
                 f"{type(classifier).__name__} has no `net_`: {cls.__name__} shows "
@@ -185,22 +180,21 @@ class FilterDisplay:
         convolution = _first_convolution(network)
         maps = None
         if X is not None:
-            image = _one_image(X, estimator, before, classifier.image_shape_)
+            image = _one_image(X, estimator, transformers, classifier.image_shape_)
             maps = _feature_maps(network, convolution, image.to(classifier.net_.device))
         filters = convolution.weight.numpy(force=True)[:, 0].copy()
-        tasks = tasks.tolist() if tasks is not None and len(tasks) > 1 else None
         return cls(filters, maps=maps, tasks=tasks).plot(cmap=cmap, ax=ax)
 
 
 def _number_of_columns(n_filters, wanted):
-    """About as many as wanted, preferably such that the last row is full."""
+    """Return about as many columns as wanted, preferably with a full last row."""
     full = [n for n in range(1, n_filters + 1) if n_filters % n == 0]
     nearest = min(full, key=lambda n: abs(math.log(n / wanted)))
     return nearest if 0.6 < nearest / wanted < 1.6 else math.ceil(wanted)
 
 
 def _draw(ax, pictures, places, cmap):
-    """Draw pictures one unit wide, whose left and upper corners are given, on one scale."""
+    """Draw pictures on one scale, one unit wide, with left and upper corners at `places`."""
     limit = np.abs(pictures).max() or 1.0
     drawn = np.empty(len(pictures), dtype=object)
     for at, (picture, (left, top)) in enumerate(zip(pictures, places, strict=True)):
@@ -210,47 +204,50 @@ def _draw(ax, pictures, places, cmap):
 
 
 def _first_convolution(network):
+    """Return the first convolution, which must have one input channel."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             if module.weight.shape[1] == 1:
                 return module
             break
     raise ValueError(
-        f"The network {type(network).__name__} does not begin with a convolution of images of one "
-        "plane, a torch.nn.Conv2d with one channel in."
+        f"The network {type(network).__name__} does not begin with a torch.nn.Conv2d of one input "
+        "channel, so it has no filters to show."
     )
 
 
-def _one_image(X, estimator, before, image_shape):
-    """The image as the network sees it."""
+def _one_image(X, estimator, transformers, image_shape):
+    """Return the image as the input of the network."""
     X = np.asarray(X)
-    n_pixels = getattr(before, "n_features_in_", math.prod(image_shape))
+    n_pixels = math.prod(image_shape)
+    if transformers:
+        n_pixels = getattr(transformers[0][1], "n_features_in_", n_pixels)
     shape = resolve_image_shape(input_image_shape(estimator, n_pixels), None, n_pixels)
     if X.shape not in [(n_pixels,), (1, n_pixels), shape, (1, *shape)]:
         raise ValueError(
-            f"X must be one image of shape {shape}, or the {n_pixels} pixels of one in a row. Got "
-            f"an array of shape {X.shape}."
+            f"X must be one image of shape {shape}, or a row of its {n_pixels} pixels. Got an "
+            f"array of shape {X.shape} instead."
         )
     image = X if X.ndim == 3 else X.reshape(1, n_pixels)
-    if before is not None:
-        image = before.transform(image)
+    for _, step in transformers:
+        image = step.transform(image)
     return torch.tensor(np.asarray(image, dtype=np.float32)).view(1, 1, *image_shape)
 
 
 def _feature_maps(network, convolution, image):
-    """What the convolution makes of an image in its network."""
-    seen = []
+    """Return the output of the convolution for an image."""
+    outputs = []
 
-    def see(module, inputs, output):
-        seen.append(output.clone())  # the next layer may change it in place, as some rectifiers do
+    def store(module, inputs, output):
+        outputs.append(output.clone())  # the next layer, such as a ReLU, may change it in place
 
-    hook = convolution.register_forward_hook(see)
+    hook = convolution.register_forward_hook(store)
     network.eval()
     try:
         with torch.no_grad():
             network(image)
-            if not seen:  # a network that merges it with the next layer, as "luacnn" does
+            if not outputs:  # "luacnn" fuses it with the next layer
                 convolution(getattr(network, "pad", nn.Identity())(image))
     finally:
         hook.remove()
-    return seen[0][0].numpy(force=True)
+    return outputs[0][0].numpy(force=True)

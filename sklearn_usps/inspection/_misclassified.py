@@ -1,4 +1,4 @@
-"""The images that a classifier gets wrong, on one sheet."""
+"""A grid of the images that a classifier gets wrong."""
 
 from numbers import Integral
 
@@ -8,23 +8,22 @@ from sklearn.utils import check_array, check_consistent_length, check_scalar, co
 from sklearn.utils.multiclass import unique_labels
 
 from .._utils._images import flatten_images, resolve_image_shape
-from .._utils._models import input_image_shape, split_model
+from .._utils._models import input_image_shape, open_model
 from .._utils._sklearn import _safe_indexing, check_matplotlib_support, check_pandas_support
-from .._utils._tiles import LINE, TileGrid
-from ._captions import set_title
+from .._utils._tiles import LINE, TileGrid, set_title
 
-#: Proportions of a new figure, and the height of its title in inches.
+#: Width of a new figure relative to its height, and the height of its title in inches.
 _ASPECT, _TITLE_HEIGHT = 1.6, 0.4
-#: Characters of a label that are shown at most.
+#: Most characters of a label that are shown.
 _MAX_LENGTH = 12
 
 
 class MisclassifiedDisplay:
-    """TileGrid of the images that a classifier gets wrong.
+    """Grid of the images that a classifier gets wrong.
 
-    Under each image stand its true and its predicted label, as in "4 → 9", long ones shortened,
-    then the probability of the prediction, where there is one, and the row of the image, as in
-    "98.3 %  #71". The most confident mistakes come first.
+    The text under each image has its true and its predicted label, as in "4 → 9", shortened if
+    long; then the probability of the prediction, if known, and the row of the image in the data, as
+    in "98.3 %  #71". The most confident mistakes come first.
 
     It is recommended to use :meth:`from_estimator` or :meth:`from_predictions` to create a
     display. All parameters are stored as attributes.
@@ -47,7 +46,7 @@ class MisclassifiedDisplay:
         The probabilities of these predictions.
 
     n_samples : int
-        How many images were classified, the right ones included.
+        Number of images that were classified, correctly or not.
 
     Attributes
     ----------
@@ -55,17 +54,17 @@ class MisclassifiedDisplay:
         The images that are drawn.
 
     text_ : ndarray of shape (n_shown, 2), dtype=matplotlib Text
-        The texts under them: labels, then probability and row.
+        The texts under the images: labels, then probability and row.
 
     ax_ : matplotlib Axes
-        Axes with the sheet.
+        Axes with the images.
 
     figure_ : matplotlib Figure
-        Figure containing the sheet.
+        Figure containing the images.
 
     See Also
     --------
-    sklearn.metrics.ConfusionMatrixDisplay : How often each label is taken for each other.
+    sklearn.metrics.ConfusionMatrixDisplay : Number of mistakes for each pair of labels.
 
     Examples
     --------
@@ -97,19 +96,19 @@ class MisclassifiedDisplay:
         Parameters
         ----------
         max_images : int, default=100
-            How many images to show at most, from the first one.
+            Largest number of images to show, from the first one.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap recognized by matplotlib; it spans the values of the images shown.
 
         ax : matplotlib axes, default=None
             Axes object to plot on. If `None`, a new figure and axes is created, as large as the
-            images need.
+            images require.
 
         Returns
         -------
         display : :class:`MisclassifiedDisplay`
-            The display, with the attributes of what was drawn.
+            The display, with the attributes of the drawing.
         """
         check_matplotlib_support(f"{self.__class__.__name__}.plot")
         import matplotlib.pyplot as plt
@@ -117,47 +116,33 @@ class MisclassifiedDisplay:
         check_scalar(max_images, "max_images", Integral, min_val=1)
         images = self.images[:max_images]
         texts = [(self._labels(at), self._details(at)) for at in range(len(images))]
-        sheet = TileGrid(images.shape[1:], texts)
+        aspect = _ASPECT if ax is None else ax.bbox.width / ax.bbox.height
+        grid = TileGrid(images.shape[1:], texts, aspect)
         if ax is None:
-            sheet.arrange(_ASPECT)
-            width, height = sheet.size_in_inches()
+            width, height = grid.size_in_inches()
             figure = plt.figure(figsize=(width, height + _TITLE_HEIGHT))
             ax = figure.add_axes((0, 0, 1, height / (height + _TITLE_HEIGHT)))
-        else:
-            sheet.arrange(ax.bbox.width / ax.bbox.height)
         self.ax_, self.figure_ = ax, ax.figure
+        ax.set(xlim=(0, grid.n_columns), ylim=(grid.height, 0), aspect="equal")
+        ax.set_axis_off()
+        set_title(ax, self._title(len(images)))
 
         scale = {"vmin": images.min(), "vmax": images.max()} if len(images) else {}
         self.images_ = np.empty(len(images), dtype=object)
         self.text_ = np.empty((len(images), 2), dtype=object)
-        sizes = sheet.font_sizes(ax)
+        sizes = grid.font_sizes(ax)
+        offsets = -0.3 * sizes[0], -(0.3 + LINE) * sizes[0]
+        # A label may have a dollar sign.
+        style = {"textcoords": "offset points", "ha": "center", "va": "top", "parse_math": False}
         for at, image in enumerate(images):
-            left, right, top, bottom = sheet.place(at)
-            self.images_[at] = ax.imshow(
-                image, cmap=cmap, extent=(left, right, bottom, top), **scale
-            )
-            offset = 0.3 * sizes[0]
-            for line, (text, size) in enumerate(zip(texts[at], sizes, strict=True)):
+            extent = left, right, bottom, _ = grid.place(at)
+            self.images_[at] = ax.imshow(image, cmap=cmap, extent=extent, **scale)
+            for line, (text, size, y) in enumerate(zip(texts[at], sizes, offsets, strict=True)):
                 self.text_[at, line] = ax.annotate(
-                    text,
-                    ((left + right) / 2, bottom),
-                    (0, -offset),
-                    textcoords="offset points",
-                    ha="center",
-                    va="top",
-                    fontsize=size,
-                    parse_math=False,  # a label may have a dollar sign
+                    text, ((left + right) / 2, bottom), (0, y), fontsize=size, **style
                 )
-                offset += LINE * size
         if not len(images):
             ax.text(0.5, 0.5, "No image is misclassified.", ha="center", transform=ax.transAxes)
-        ax.set(
-            xlim=(0, sheet.n_columns),
-            ylim=(sheet.n_rows * sheet.tile_height, 0),
-            aspect="equal",
-        )
-        ax.set_axis_off()
-        set_title(ax, self._title(len(images)))
         return self
 
     def _labels(self, at):
@@ -168,20 +153,20 @@ class MisclassifiedDisplay:
         return row if self.y_proba is None else f"{100 * self.y_proba[at]:.1f} %  {row}"
 
     def _title(self, n_shown):
-        """The parts of the title."""
+        """Return the parts of the title."""
         n_wrong = len(self.images)
+        shown = "" if n_shown == n_wrong else f", {n_shown} shown"
         percentage = f"({100 * n_wrong / self.n_samples:.2f} %)"
-        title = [f"Misclassified {n_wrong} of {self.n_samples}", percentage]
-        return title if n_shown == n_wrong else [title[0], f"{percentage},", f"{n_shown} shown"]
+        return [f"Misclassified {n_wrong} of {self.n_samples}", percentage + shown]
 
     def frame(self):
-        """Return what is misclassified as a table.
+        """Return the mistakes as a table.
 
         Returns
         -------
         frame : pandas.DataFrame
-            One row an image, also of those that are not shown, with the columns "index", "true",
-            "predicted" and, where there are probabilities, "probability".
+            One row for each misclassified image, shown or not, with the columns "index", "true",
+            "predicted" and, with probabilities, "probability".
         """
         pandas = check_pandas_support(f"{self.__class__.__name__}.frame")
         columns = {"index": self.indices, "true": self.y_true, "predicted": self.y_pred}
@@ -199,24 +184,24 @@ class MisclassifiedDisplay:
         ----------
         estimator : estimator instance
             Fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` in which the last
-            estimator is a classifier. Probabilities are shown where it has `predict_proba`. Of a
+            estimator is a classifier. Probabilities are shown if it has `predict_proba`. For a
             :class:`~sklearn_usps.MultiTaskConvNetClassifier` of several tasks without a
-            `task_column` give one of its `estimators_`.
+            `task_column`, pass one of its `estimators_`.
 
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            The images, as the estimator takes them. The `task_column` of a joint classifier is
-            not drawn.
+            The images, as the estimator takes them. The `task_column` of a multi-task classifier
+            is not drawn.
 
         y : array-like of shape (n_samples,)
-            Their true labels.
+            The true labels.
 
         image_shape : tuple of int (height, width), default=None
-            Shape of one image of X. By default that of X where it is three-dimensional, else the
-            `image_shape_` of the estimator, or of the first step of a pipeline, that has as many
-            pixels, and otherwise a square.
+            Shape of one image of X. By default that of a three-dimensional X, else the
+            `image_shape_` of the estimator, or of the first step of a pipeline with as many
+            pixels, else a square.
 
         max_images : int, default=100
-            How many images to show at most.
+            Largest number of images to show.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap recognized by matplotlib; it spans the values of the images shown.
@@ -231,10 +216,9 @@ class MisclassifiedDisplay:
 
         See Also
         --------
-        MisclassifiedDisplay.from_predictions : Plot the images given the predicted labels.
+        MisclassifiedDisplay.from_predictions : Plot the images from the predicted labels.
         """
         method_name = f"{cls.__name__}.from_estimator"
-        check_matplotlib_support(method_name)
         if not is_classifier(estimator):
             raise ValueError(f"{method_name} only supports classifiers")
         images = _without_task(estimator, X, method_name)
@@ -276,10 +260,10 @@ class MisclassifiedDisplay:
             The images.
 
         y_true : array-like of shape (n_samples,)
-            Their true labels.
+            The true labels.
 
         y_pred : array-like of shape (n_samples,)
-            The labels predicted for them.
+            The predicted labels.
 
         y_proba : array-like of shape (n_samples,), default=None
             The probability of each predicted label. If given, the most confident mistakes come
@@ -289,7 +273,7 @@ class MisclassifiedDisplay:
             Shape of one image. By default a square.
 
         max_images : int, default=100
-            How many images to show at most.
+            Largest number of images to show.
 
         cmap : str or matplotlib Colormap, default="gray"
             Colormap recognized by matplotlib; it spans the values of the images shown.
@@ -321,7 +305,6 @@ class MisclassifiedDisplay:
         1 → 2
         80.0 %  #2
         """
-        check_matplotlib_support(f"{cls.__name__}.from_predictions")
         check_consistent_length(X, y_true, y_pred, y_proba)
         y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
         if not len(y_true):
@@ -347,50 +330,44 @@ def _check_probabilities(y_proba):
     y_proba = np.asarray(y_proba)
     if y_proba.ndim != 1 or not ((y_proba >= 0) & (y_proba <= 1)).all():
         raise ValueError(
-            "y_proba must have one number in [0, 1] for each sample, the probability of the label "
-            f"predicted for it. Got the shape {y_proba.shape}, values from {y_proba.min()} to "
-            f"{y_proba.max()}."
+            "y_proba must have one number in [0, 1] for each sample, the probability of its "
+            f"predicted label. Got the shape {y_proba.shape} and values from {y_proba.min()} to "
+            f"{y_proba.max()} instead."
         )
     return y_proba
 
 
 def _without_task(estimator, X, method_name):
-    """The images in X, without the column that tells a joint classifier their tasks."""
-    before, classifier = split_model(estimator)
+    """Return the images in X, without the column with their tasks for a multi-task classifier."""
+    transformers, classifier = open_model(estimator, calibrated="first")
     column = getattr(classifier, "task_column", None)
     if column is None:
         if len(getattr(classifier, "tasks_", [])) < 2:
             return X if hasattr(X, "shape") else np.asarray(X)
         raise ValueError(
-            f"{method_name} can't tell the tasks of the samples. Give one of `estimators_` and "
-            "samples of its task, or give from_predictions what `predict(X, task=task)` returns."
+            f"{method_name} does not know the tasks of the samples. Pass one of `estimators_` and "
+            "samples of its task, or call from_predictions with `predict(X, task=task)`."
         )
-    if before is not None and not isinstance(column, str):
+    if transformers and not isinstance(column, str):
         raise ValueError(
-            f"{method_name} can't tell which column of X becomes task_column={column!r} in the "
-            "pipeline. Give from_predictions the images without it and what `predict(X)` returns."
+            f"{method_name} does not know which column of X becomes task_column={column!r} in the "
+            "pipeline. Call from_predictions with the images without it and `predict(X)`."
         )
-    # Imports torch, which other classifiers don't need.
+    # Imports torch, which other classifiers do not need.
     from ..neural_network._task_labels import take_task_column
 
     return take_task_column(X, column)[0]
 
 
 def _images(X, indices, image_shape):
-    """Return the rows of X as images, leaving the others untouched."""
-    if not hasattr(X, "shape"):
-        X = np.asarray(X)
-    if len(X.shape) not in (2, 3):
-        raise ValueError(
-            "X must have the shape (n_samples, n_features) or (n_samples, height, width). Got "
-            f"{X.shape} instead."
-        )
+    """Return the rows `indices` of X as images, without a check of the others."""
+    X = X if hasattr(X, "shape") else np.asarray(X)
     X, given_shape = flatten_images(_safe_indexing(X, indices))
     rows = check_array(X, ensure_min_samples=0)
     return rows.reshape(-1, *resolve_image_shape(image_shape, given_shape, rows.shape[1]))
 
 
 def _shorten(label):
-    """A label with its beginning and its end, so that a sheet of many stays small."""
+    """Return a label, or the beginning and the end of a long one."""
     text = str(label)
     return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 4]}…{text[-3:]}"

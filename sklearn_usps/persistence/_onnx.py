@@ -20,7 +20,7 @@ from .._utils._files import write_atomically
 from ..neural_network._classifier import ConvNetClassifier
 from ..neural_network._multitask import MultiTaskConvNetClassifier
 from ..preprocessing import ImageNormalizer
-from ..preprocessing._normalizer import _window_mean
+from ..preprocessing._normalizer import window_mean
 from ..training._trainer import log_probabilities, shifted_images
 from ._skops import _versions
 
@@ -155,8 +155,8 @@ class _Normalization(nn.Module):
             # The means of windows along both axes, as matrices.
             self.shape = normalizer.image_shape_
             height, width = self.shape
-            self.rows = torch.tensor(_window_mean(np.eye(height)[:, :, None])[:, :, 0])
-            self.columns = torch.tensor(_window_mean(np.eye(width)[:, None, :])[:, 0, :])
+            self.rows = torch.tensor(window_mean(np.eye(height)[:, :, None])[:, :, 0])
+            self.columns = torch.tensor(window_mean(np.eye(width)[:, None, :])[:, 0, :])
 
     def forward(self, pixels):
         if self.method in ("global", "pixel"):

@@ -1,4 +1,4 @@
-"""Transformers and helpers for small grey images."""
+"""Transformers and helpers for small gray images."""
 
 import lazy_loader as _lazy
 

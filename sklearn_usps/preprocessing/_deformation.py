@@ -1,4 +1,4 @@
-"""Random deformation of images, to train on more than was scanned."""
+"""Random deformation of images, for data augmentation."""
 
 from __future__ import annotations
 
@@ -13,63 +13,60 @@ from .._utils._sklearn import Interval
 if TYPE_CHECKING:
     import torch
 
-#: Of all parameters: float32 computes with it, and no image is as large.
+#: Upper limit of all parameters: larger than any image, and float32 computes with it.
 _LARGEST = 1e9
 
 
 class RandomDeformation(BaseEstimator):
     """Deform each image at random: rotate, stretch, slant, shift and bend it a little.
 
-    A network that sees a digit slightly deformed in every epoch learns that such deformations
-    don't change what it is. A augmentation has parameters as every scikit-learn estimator, so that
-    they can be searched, but neither `fit` nor `transform`: as a step of a
-    :class:`~sklearn.pipeline.Pipeline` it would deform the images to predict as well. It is meant
-    to be called on the images of each epoch while training.
+    A network that sees each digit slightly deformed in every epoch learns that such deformations
+    do not change its label. The parameters can be searched, as those of any estimator. It has
+    neither `fit` nor `transform`: as a step of a :class:`~sklearn.pipeline.Pipeline` it would also
+    deform the images to predict. The training loop calls it on the images of each epoch.
 
     Parameters
     ----------
     rotation : float, default=12.0
-        Largest angle in degrees, in [0, 1e9]. Each image is turned by an angle drawn uniformly
+        Largest angle in degrees, in [0, 1e9]. Each image is rotated by an angle drawn uniformly
         from [-rotation, rotation].
 
     scale : float, default=0.15
-        Largest relative change in size, in [0, 1). The width and the height of each image are
+        Largest relative change in size, in [0, 1). Width and height of each image are
         multiplied by two independent factors drawn uniformly from [1 - scale, 1 + scale].
 
     shear : float, default=0.2
-        Largest slant, in [0, 1e9]. Each row moves to the right by its height above the middle of
+        Largest slant, in [0, 1e9]. Each row moves to the right by its height above the center of
         the image times a factor drawn uniformly from [-shear, shear].
 
     shift : float, default=1.2
-        Largest move in pixels, in [0, 1e9]. Each image moves to the right and down by two
+        Largest distance in pixels, in [0, 1e9]. Each image moves to the right and down by two
         independent distances drawn uniformly from [-shift, shift].
 
     elastic_alpha : float, default=10.0
-        Strength of the elastic deformation, in [0, 1e9]: the factor that Simard et al. [1]_
-        call α. With `elastic_sigma` of one pixel or more, pixels move by distances of standard
-        deviation ``elastic_alpha / (elastic_sigma * sqrt(12 * pi))`` along each axis; 0.54 pixels
-        by default.
+        Strength of the elastic deformation, in [0, 1e9]: the factor α of Simard et al. [1]_. With
+        `elastic_sigma` of one pixel or more, pixels move by distances of standard deviation
+        ``elastic_alpha / (elastic_sigma * sqrt(12 * pi))`` along each axis, 0.54 pixels by default.
 
     elastic_sigma : float, default=3.0
         Standard deviation in pixels of the Gaussian that smooths the elastic deformation, in
-        (0, 1e9]: small values make strokes tremble, large ones bend the image as a whole.
+        (0, 1e9]. Small values make strokes tremble, large values bend the image as a whole.
 
     Notes
     -----
-    The parameters are drawn independently for each image and each call. The centre of the image
-    stays where it is while the image is slanted, stretched and rotated, in this order; then it is
-    shifted. Values between pixels are interpolated bilinearly, and what comes from outside of the
-    image repeats the nearest pixel of its border. With `rotation`, `scale`, `shear`, `shift` and
-    `elastic_alpha` all zero, images are unchanged.
+    All draws are independent for each image and each call. The image is slanted, stretched and
+    rotated around its center, in this order, and then shifted. Values between pixels are
+    interpolated bilinearly; outside of the image, the nearest pixel of its border is repeated. With
+    `rotation`, `scale`, `shear`, `shift` and `elastic_alpha` all zero, images are unchanged.
 
-    The elastic deformation is that of [1]_, section 2: a pixel takes the value found a displacement
-    away, and the two components of the displacements are independent fields of independent
+    The elastic deformation is that of [1]_, section 2: each pixel takes the value found a
+    displacement away. The two components of the displacements are independent fields of independent
     numbers, uniform in [-1, 1], smoothed by a Gaussian and multiplied by `elastic_alpha`. Two
-    things are left open there or done otherwise here. The field goes on beyond the border for three
-    standard deviations, so that the pixels at the border move as much as those in the middle. And
-    the numbers lie not one but `elastic_sigma` pixels apart where this is more than one, multiplied
-    by the square root of this distance along each axis: after the smoothing, variances and
-    correlations are the same as with one number per pixel, at a fraction of the cost.
+    details differ from [1]_ or are left open there. The field extends three standard deviations
+    beyond the border, so that pixels at the border move as much as those in the middle. And the
+    numbers lie `elastic_sigma` pixels apart where this is more than one, multiplied by the square
+    root of this distance along each axis: after the smoothing, variances and correlations are the
+    same as with one number per pixel, at a fraction of the cost.
 
     References
     ----------
@@ -89,6 +86,9 @@ class RandomDeformation(BaseEstimator):
     >>> deformed.shape
     torch.Size([100, 1, 16, 16])
     """
+
+    # Model files have this name, which outlives moves of this module.
+    __module__ = "sklearn_usps"
 
     _parameter_constraints: ClassVar[dict] = {
         "rotation": [Interval(Real, 0, _LARGEST, closed="both")],
@@ -122,20 +122,20 @@ class RandomDeformation(BaseEstimator):
         Parameters
         ----------
         images : torch.Tensor of shape (n_images, 1, height, width)
-            The images, of a floating dtype. They are left as they are.
+            The images, of a floating dtype. They are not modified.
 
         generator : torch.Generator
-            Where all random numbers are drawn from, on its own device.
+            The source of all random numbers, on any device.
 
         Returns
         -------
         deformed : torch.Tensor of shape (n_images, 1, height, width)
-            As many new images, of the same dtype and on the same device.
+            The deformed images, of the same dtype and on the same device.
 
         Raises
         ------
         ValueError
-            If a parameter is out of its range, or `images` has another shape or no floating dtype.
+            If a parameter is out of range, or `images` has another shape or another kind of dtype.
         """
         import torch
 
@@ -152,9 +152,9 @@ class RandomDeformation(BaseEstimator):
         )
 
     def _affine_origins(self, images, generator):
-        """Where each pixel comes from when the image isn't bent, (n_images, 2, height, width).
+        """Return the origin of each pixel before elastic deformation, (n_images, 2, height, width).
 
-        Both coordinates, x to the right and y down, are pixels from the centre of the image.
+        Both coordinates, x to the right and y down, are pixels from the center of the image.
         """
         import torch
 
@@ -180,7 +180,7 @@ class RandomDeformation(BaseEstimator):
         return (maps.view(2 * n_images, 3) @ pixels).view(n_images, 2, height, width)
 
     def _elastic_displacements(self, images, generator):
-        """How far each pixel's origin moves when the image is bent, as `_affine_origins`."""
+        """Return the shift of each pixel's origin by the elastic deformation, in the same shape."""
         n_images, _, height, width = images.shape
         smooth_rows = _gaussian_weights(height, self.elastic_sigma, images)
         smooth_columns = _gaussian_weights(width, self.elastic_sigma, images)
@@ -190,21 +190,21 @@ class RandomDeformation(BaseEstimator):
 
 
 def _check_images(images) -> None:
-    """Raise a ValueError where the images aren't a batch of grey images of a floating dtype."""
+    """Raise a ValueError if the images are not a batch of gray images of a floating dtype."""
     if images.ndim != 4 or images.shape[1] != 1:
         raise ValueError(
-            "Expected images of shape (n_images, 1, height, width). "
-            f"Got a tensor of shape {tuple(images.shape)} instead."
+            "images must have the shape (n_images, 1, height, width). "
+            f"Got {tuple(images.shape)} instead."
         )
     if not images.is_floating_point():
         raise ValueError(
-            f"Expected images of a floating dtype, got {images.dtype}. "
-            "Convert them first, e.g. by `images.float()`."
+            f"images must have a floating dtype. Got {images.dtype} instead: convert them by "
+            "`images.float()`."
         )
 
 
 def _uniform(shape, images, generator):
-    """Numbers uniform in [-1, 1], of the dtype and on the device of the images."""
+    """Draw numbers uniform in [-1, 1], of the dtype and on the device of the images."""
     import torch
 
     numbers = torch.empty(shape, dtype=images.dtype, device=generator.device)
@@ -212,17 +212,17 @@ def _uniform(shape, images, generator):
 
 
 def _pixel_positions(size, images):
-    """The centres of `size` pixels in a row, counted from the middle of the row."""
+    """Return the centers of `size` pixels in a row, counted from the center of the row."""
     import torch
 
     return torch.arange(size, dtype=images.dtype, device=images.device) - (size - 1) / 2
 
 
 def _gaussian_weights(size, sigma, images):
-    """The weight of each number of a row of noise (rows) in each of `size` pixels (columns)."""
+    """Return the weight of each random number (rows) in each of `size` pixels (columns)."""
     import torch
 
-    sigma = max(sigma, 1e-3)  # there all weight is on one number, and divisions don't overflow
+    sigma = max(sigma, 1e-3)  # already all weight is on one number, and divisions don't overflow
     distance = max(1.0, sigma)  # between two numbers, the first of which lies beyond the border
     beyond = math.ceil(3 * sigma / distance)
     n_numbers = math.ceil((size - 1) / distance) + 1 + 2 * beyond

@@ -1,4 +1,4 @@
-"""Turning a user's own picture of one digit into an image like those of USPS."""
+"""Conversion of a picture of one digit to an image like those of USPS."""
 
 import os
 from contextlib import suppress
@@ -14,18 +14,18 @@ from .._utils._images import check_two_sizes
 from .._utils._pictures import check_number_of_pixels, check_pixels, open_picture
 from .._utils._sklearn import HasMethods, validate_params
 
-#: Sides of a picture and of a digit, in pixels, under which nothing can be read from it.
+#: Least side of a picture and least longer side of a digit, in pixels.
 _MIN_SIDE = 8
 #: Larger pictures are first reduced: strokes of a digit that fills them stay many pixels wide.
 _MAX_SIDE = 1024
-#: Least difference between ink and background, of 1 between black and white.
+#: Least difference between ink and background; that of black and white is 1.
 _MIN_CONTRAST = 0.05
-#: What plain background is: it takes this part of the border, over which its lightness, of 1
-#: between black and white, changes no more than this, with noise about it no stronger than this.
+#: Plain background covers at least this part of the border. Its lightness varies by at most the
+#: second value along the border, and its noise is at most the third; black to white is 1.
 _MIN_PLAIN_BORDER, _MAX_SHADE, _MAX_NOISE = 0.6, 0.5, 0.1
 #: Pieces of ink smaller than this part of the largest one are specks.
 _MIN_PIECE = 0.03
-#: Thickness of a stroke when the digit is one unit high or wide: the quartiles of the training
+#: Limits of the stroke thickness, in heights or widths of the digit: the quartiles of the training
 #: images of Roweis's USPS, 1.6 and 2.5 of 16 pixels.
 _THINNEST, _THICKEST = 0.1, 0.156
 #: Strokes are measured and stretched on a grid this many times finer than the image.
@@ -44,22 +44,22 @@ def prepare_image(
     *,
     image_shape: tuple[int, int] = (16, 16),
 ) -> np.ndarray:
-    """Turn a picture of one digit into an image like those of USPS.
+    """Convert a picture of one digit to an image like those of USPS.
 
-    The digit may be dark on light or light on dark, grey or coloured, anywhere in the picture
-    and of any size: the border of the picture tells what the background is, which may get
-    evenly lighter to one side, and what differs from it is ink. As in the version "roweis" of
-    USPS [1]_, the digit then fills the image in both directions, whatever its own proportions.
-    Strokes thinner or thicker than is usual there are brought to a usual thickness.
+    The digit may be dark on light or light on dark, gray or colored, anywhere in the picture and of
+    any size. The border of the picture shows the background, which may get evenly lighter to one
+    side; what differs from it is ink. As in the version "roweis" of USPS [1]_, the digit then fills
+    the image in both directions, whatever its proportions. Strokes thinner or thicker than usual
+    there are brought to a usual thickness.
 
     Parameters
     ----------
     image : str, path-like, binary file, PIL.Image.Image or ndarray
         The picture, with some background around the digit. A file is PNG, BMP, GIF, JPEG, PPM,
-        TIFF or WEBP; the orientation that a camera has noted is honoured. An array has the shape
+        TIFF or WEBP; the orientation noted by a camera is applied. An array has the shape
         (height, width) or (height, width, 1, 3 or 4), the fourth channel being opacity, and is
-        uint8, or floating with values in [0, 1]. What is transparent becomes white, or black
-        where the opaque parts are light.
+        uint8, or floating with values in [0, 1]. Transparent parts become white, or black where
+        the opaque parts are light.
 
     image_shape : tuple of int (height, width), default=(16, 16)
         Shape of the result.
@@ -72,16 +72,16 @@ def prepare_image(
     Raises
     ------
     ValueError
-        If the picture is too small, shows no ink or has no plain border, or is larger than
+        If the picture is too small, shows no ink, has no plain border, or is larger than
         `PIL.Image.MAX_IMAGE_PIXELS`; if an array has another shape, dtype or range.
     OSError
         If a file can't be read, is not a picture or is damaged.
 
     Notes
     -----
-    There must be one digit and nothing else: lined paper, shadows with an edge and neighbouring
-    digits count as ink. The images of the version "zip" keep the proportions of the digit: a
-    classifier trained on them takes a stretched 1 for something else.
+    The picture must show one digit and nothing else: lined paper, shadows with an edge and
+    neighboring digits count as ink. The images of the version "zip" keep the proportions of the
+    digit, so a classifier trained on them misreads a stretched 1.
 
     References
     ----------
@@ -106,31 +106,31 @@ def prepare_image(
     -####------####-
     -----######-----
 
-    A fitted classifier takes it as one row: ``classifier.predict(zero.reshape(1, -1))``.
+    To predict its label, pass it as one row: ``classifier.predict(zero.reshape(1, -1))``.
     """
     height, width = check_two_sizes(image_shape, "image_shape", "(height, width)")
     shape, channels = _reduce(image)
     reduced = _as_opaque(channels)
     if min(reduced.shape[:2]) < _MIN_SIDE:
         raise ValueError(
-            f"The picture must have at least {_MIN_SIDE} rows and columns of pixels, of at most "
-            f"{_MAX_SIDE} on its longer side. Got the shape {shape} instead."
+            f"The picture must have at least {_MIN_SIDE} rows and columns of pixels, after a "
+            f"reduction to at most {_MAX_SIDE} of each. Got the shape {shape} instead."
         )
     ink = _enlarge(_find_ink(reduced), _FINE * max(height, width))
-    strokes = _with_usual_thickness(ink > 0.5)
+    strokes = _adjust_thickness(ink > 0.5)
     stretched = _resize(strokes, _FINE * height, _FINE * width)
     prepared = stretched.reshape(height, _FINE, width, _FINE).mean(axis=(1, 3))
     return (prepared / prepared.max()).astype(np.float32)
 
 
 def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
-    """Return the picture's shape, and its pixels as means of blocks where they are very many.
+    """Return the shape of the picture, and its pixels, in a large picture averaged over blocks.
 
-    The means are (height, width, n_channels) in [0, 1]; with opacity, the last of four channels,
+    The pixels are (height, width, n_channels) in [0, 1]; with opacity, the last of four channels,
     the others are multiplied by it. No more than a row of blocks is held in floats at a time.
     """
     if isinstance(image, np.ndarray):
-        pixels = _checked(image)
+        pixels = _check_array(image)
         (height, width), cut = pixels.shape[:2], pixels.__getitem__
     else:
         picture = _open(image)
@@ -139,41 +139,42 @@ def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
     n_rows, n_columns = height // step, width // step
     strips = []
     for row in range(n_rows):
-        strip = _multiplied(cut(slice(row * step, (row + 1) * step))[:, : n_columns * step])
+        strip = _premultiply(cut(slice(row * step, (row + 1) * step))[:, : n_columns * step])
         strips.append(strip.reshape(step, n_columns, step, -1).mean(axis=(0, 2)))
     n_channels = strips[0].shape[-1] if strips else 1
     return (height, width), np.array(strips).reshape(n_rows, n_columns, n_channels)
 
 
 def _open(image) -> Image.Image:
-    """Return the picture, turned as the camera was held."""
+    """Return the picture in the orientation noted by the camera."""
     if isinstance(image, Image.Image):
         check_number_of_pixels(image.height, image.width)
         picture = image
     else:
         picture = open_picture(image)
-    with suppress(Exception):  # a damaged note on the orientation says nothing about the pixels
+    with suppress(Exception):  # the pixels may be fine where the note on the orientation is damaged
         picture = ImageOps.exif_transpose(picture)
     return picture
 
 
 def _mode(picture: Image.Image) -> str | None:
-    """The mode to convert to; None: 16 bits, in older releases of Pillow 32, or floats."""
+    """Return the mode to convert to; None for floats and 16 bits (32 in older Pillow releases)."""
     if picture.mode.startswith("I") or picture.mode == "F":
         return None
     return "RGBA" if picture.has_transparency_data else "RGB"
 
 
 def _cut(picture: Image.Image, mode: str | None, rows: slice) -> np.ndarray:
-    """Some rows of a picture."""
+    """Return some rows of a picture."""
     strip = picture.crop((0, rows.start, picture.width, rows.stop))
     if mode is not None:
         return np.asarray(strip.convert(mode))
     pixels = np.asarray(strip)
-    return _checked(pixels if picture.mode == "F" else pixels / 65535)
+    return _check_array(pixels if picture.mode == "F" else pixels / 65535)
 
 
-def _checked(image: np.ndarray) -> np.ndarray:
+def _check_array(image: np.ndarray) -> np.ndarray:
+    """Return the pixels of an array with an axis for channels, after checks."""
     pixels = image[:, :, np.newaxis] if image.ndim == 2 else image
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.size == 0:
         raise ValueError(
@@ -186,8 +187,8 @@ def _checked(image: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def _multiplied(pixels: np.ndarray) -> np.ndarray:
-    """Return pixels as floats in [0, 1], colours multiplied by the opacity if there is one."""
+def _premultiply(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels as floats in [0, 1], colors multiplied by the opacity if there is one."""
     floats = np.divide(pixels, 255 if pixels.dtype == np.uint8 else 1, dtype=np.float64)
     if floats.shape[2] == 4:
         floats[:, :, :3] *= floats[:, :, 3:]
@@ -195,17 +196,17 @@ def _multiplied(pixels: np.ndarray) -> np.ndarray:
 
 
 def _as_opaque(pixels: np.ndarray) -> np.ndarray:
-    """Lay pixels with opacity on white, or on black where they are light themselves."""
+    """Blend pixels with opacity onto white, or onto black if they are light."""
     if pixels.shape[2] != 4:
         return pixels
-    colours, opacity = pixels[:, :, :3], pixels[:, :, 3:]
-    is_light = colours.sum() > 0.5 * 3 * opacity.sum()
-    return colours + (1 - opacity) * (0 if is_light else 1)
+    colors, opacity = pixels[:, :, :3], pixels[:, :, 3:]
+    is_light = colors.sum() > 0.5 * 3 * opacity.sum()
+    return colors + (1 - opacity) * (0 if is_light else 1)
 
 
 def _find_ink(pixels: np.ndarray) -> np.ndarray:
-    """Return the part of the picture that has the digit: 1 full ink, 0 background."""
-    # Differences in colour count as much as those in lightness: red ink on green is ink.
+    """Return the part of the picture with the digit, from 0 (background) to 1 (full ink)."""
+    # Differences in color count as much as those in lightness: red ink on green is ink.
     smooth = ndimage.gaussian_filter(pixels, 0.5 + max(pixels.shape) / 800, axes=(0, 1))
     background, noise = _background(smooth)
     contrast = np.abs(smooth - background).max(axis=2)
@@ -216,17 +217,17 @@ def _find_ink(pixels: np.ndarray) -> np.ndarray:
     digit = np.isin(pieces, 1 + np.flatnonzero(areas >= _MIN_PIECE * areas.max()))
     ink = np.minimum(contrast / np.median(contrast[digit]), 1)
     ink[~ndimage.binary_dilation(digit, iterations=2)] = 0
-    ink = ink[_bounding_box(ink > 0.5)]
+    ink = ink[ndimage.find_objects(1 * (ink > 0.5))[0]]
     if max(ink.shape) < _MIN_SIDE:
         raise ValueError(
             f"The digit must be at least {_MIN_SIDE} pixels high or wide. Found {ink.shape[0]} "
-            f"rows and {ink.shape[1]} columns of ink."
+            f"rows and {ink.shape[1]} columns of ink: use a larger picture."
         )
     return ink
 
 
 def _background(pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the background, a surface fitted to the picture's border, and the noise about it."""
+    """Return the background, a surface fitted to the border of the picture, and its noise."""
     height, width = pixels.shape[:2]
     y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
     # Light from one side is linear; the corners of a photograph are darker, which is quadratic.
@@ -236,7 +237,7 @@ def _background(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     is_border[ring:-ring, ring:-ring] = False
     border, border_terms = pixels[is_border], terms[is_border]
     distances = np.abs(border - np.median(border, axis=0)).max(axis=1)
-    for _ in range(5):  # each fit leaves out what the last one found to be no background
+    for _ in range(5):  # each fit leaves out the outliers of the last one, which may be ink
         is_plain = distances <= 4 * np.median(distances) + 0.02
         surface = np.linalg.lstsq(border_terms[is_plain], border[is_plain], rcond=None)[0]
         distances = np.abs(border - border_terms @ surface).max(axis=1)
@@ -244,23 +245,22 @@ def _background(pixels: np.ndarray) -> tuple[np.ndarray, float]:
     noise = np.sqrt(np.mean(distances[is_plain] ** 2))
     if is_plain.mean() < _MIN_PLAIN_BORDER or shade > _MAX_SHADE or noise > _MAX_NOISE:
         raise ValueError(
-            "The border of the picture is not plain, so that ink can't be told from background. "
-            "Leave some background on all sides of the digit."
+            "The border of the picture is not plain, so ink and background look alike. Leave some "
+            "background on all sides of the digit."
         )
     return terms @ surface, noise
 
 
 def _enlarge(ink: np.ndarray, side: int) -> np.ndarray:
-    """Bring the longer side to at least `side` pixels."""
+    """Enlarge a picture until its longer side has at least `side` pixels."""
     scale = side / max(ink.shape)
     if scale <= 1:
         return ink
-    height, width = (max(1, round(scale * length)) for length in ink.shape)
-    return _resize(ink, height, width)
+    return _resize(ink, *(max(1, round(scale * length)) for length in ink.shape))
 
 
-def _with_usual_thickness(is_ink: np.ndarray) -> np.ndarray:
-    """Return the ink, from 0 to 1, with strokes neither too thin nor too thick."""
+def _adjust_thickness(is_ink: np.ndarray) -> np.ndarray:
+    """Return the ink, from 0 to 1, with strokes within the limits of thickness."""
     side = max(is_ink.shape)
     is_ink = np.pad(is_ink, side // 8)
     inside = ndimage.distance_transform_edt(is_ink)
@@ -271,12 +271,7 @@ def _with_usual_thickness(is_ink: np.ndarray) -> np.ndarray:
     # Both distances are at least 1 next to the edge, which lies between the two pixels.
     edge = np.where(is_ink, inside - 0.5, 0.5 - outside)
     ink = np.clip(edge + growth + 0.5, 0, 1)
-    return ink[_bounding_box(ink >= 0.5)]
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    return ink[ndimage.find_objects(1 * (ink >= 0.5))[0]]
 
 
 def _resize(ink: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 #: How messages begin that come from inside numpy, torch or Python and name nothing of the user's.
 _INTERNAL = re.compile(
-    r"setting an array element|could not convert|only (length|0-dim|size)|'[<>=]+' not supported"
+    r"setting an array element|could not convert|only (length|0-dim|size)"
     r"|float\(\) argument|int\(\) argument|must be real number|unhashable|ufunc|The DType|cannot "
     r"cast|Cannot cast|dtype argument|'\w+' object|object of type|unsupported operand|The `dtype`"
     r"|operands could not|shapes? |size mismatch|mat1|Expected .* tensor|'\w+' codec|buffer|index "

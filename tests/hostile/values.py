@@ -149,7 +149,6 @@ WRONG_WRAPPERS = {
     "masked": masked,
     "masked rows": lambda a: list(masked(a)),
     "masked images": lambda a: tuple(masked(a).reshape(len(a), SIDE, SIDE)),
-    "masked rows of images": lambda a: list(map(list, masked(a).reshape(len(a), SIDE, SIDE))),
     "masked entries": lambda a: _masked_entries(masked(a)),
     "masked objects": lambda a: np.array(_masked_entries(masked(a)), object),
     "masked on demand": lambda a: HasArray(masked(a)),

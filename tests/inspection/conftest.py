@@ -1,11 +1,21 @@
-"""What holds for every picture."""
+"""Checks and cleanup for all displays."""
 
+import matplotlib
 import pytest
+from matplotlib import pyplot as plt
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
 
 
 @pytest.fixture
 def assert_fits():
-    """Checks that nothing of a figure is cut off, and that no title lies on a title or an image."""
+    """Assert that nothing of a figure is cut off and that no title overlaps a title or image."""
 
     def assert_fits(figure):
         figure.draw_without_rendering()

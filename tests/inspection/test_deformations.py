@@ -1,6 +1,5 @@
-"""The sheet of deformed images."""
+"""The grid of deformed images."""
 
-import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -10,21 +9,18 @@ from sklearn.preprocessing import FunctionTransformer
 
 from sklearn_usps import ConvNetClassifier, DeformationDisplay, ImageNormalizer, RandomDeformation
 
-matplotlib.use("Agg")
-
 
 @pytest.fixture
 def images():
-    yield np.random.default_rng(0).random((7, 64), dtype=np.float32)
-    plt.close("all")
+    return np.random.default_rng(0).random((7, 64), dtype=np.float32)
 
 
 def brighten(images, generator):
-    """A augmentation that adds a number of its own to each image."""
+    """An augmentation that adds another random number to each image."""
     return images + torch.rand(len(images), 1, 1, 1, generator=generator)
 
 
-def test_draws_each_image_and_what_becomes_of_it(images):
+def test_draws_each_image_and_its_deformations(images):
     display = DeformationDisplay.from_estimator(brighten, images, n_deformations=3, random_state=0)
     assert display.images.shape == (5, 8, 8)
     assert display.deformed.shape == (5, 3, 8, 8)
@@ -32,14 +28,14 @@ def test_draws_each_image_and_what_becomes_of_it(images):
     added = display.deformed - display.images[:, None]
     np.testing.assert_allclose(np.ptp(added, axis=(2, 3)), 0, atol=1e-6)
     assert len(np.unique(added[:, :, 0, 0])) == 15
-    sheet = display.image_.get_array()
-    np.testing.assert_array_equal(sheet[9:17, :8], display.images[1])
+    grid = display.image_.get_array()
+    np.testing.assert_array_equal(grid[9:17, :8], display.images[1])
     for at, left in enumerate([10, 19, 28]):
-        np.testing.assert_array_equal(sheet[9:17, left : left + 8], display.deformed[1, at])
+        np.testing.assert_array_equal(grid[9:17, left : left + 8], display.deformed[1, at])
     assert display.image_.get_clim() == (display.images.min(), display.images.max())
     assert display.ax_.get_title() == "Random deformations of 5 images, seed 0"
     texts = [label.get_text() for label in display.ax_.get_xticklabels()]
-    assert texts == ["as it is", "3 times deformed"]
+    assert texts == ["original", "3 times deformed"]
 
 
 def test_random_state_determines_the_deformations(images):
@@ -51,7 +47,7 @@ def test_random_state_determines_the_deformations(images):
     assert not np.allclose(first, other)
 
 
-def test_deformer_of_a_classifier(images):
+def test_augmentation_of_a_classifier(images):
     params = {"max_images": 2, "random_state": 0}
     alone = DeformationDisplay.from_estimator(RandomDeformation(), images, **params)
     for model in (ConvNetClassifier(), make_pipeline(ImageNormalizer(), ConvNetClassifier())):
@@ -61,7 +57,7 @@ def test_deformer_of_a_classifier(images):
     assert DeformationDisplay.from_estimator(own, images, **params).deformed.max() > 1
     with pytest.raises(ValueError, match="ConvNetClassifier has augmentation=None"):
         DeformationDisplay.from_estimator(ConvNetClassifier(augmentation=None), images)
-    with pytest.raises(ValueError, match="estimator must be a augmentation or a classifier with"):
+    with pytest.raises(ValueError, match="estimator must be an augmentation or a classifier with"):
         DeformationDisplay.from_estimator(ImageNormalizer(), images)
 
 

@@ -1,6 +1,5 @@
-"""The sheet of filters and feature maps."""
+"""The grid of filters and feature maps."""
 
-import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -17,7 +16,6 @@ from sklearn_usps import (
     MultiTaskConvNetClassifier,
 )
 
-matplotlib.use("Agg")
 FIRST = {
     "convnet": "convolutions.1",
     "luacnn": "convolution",
@@ -35,12 +33,6 @@ def data():
 def fit(data, **params):
     params = {"network": "luacnn", "image_shape": (12, 10), "max_epochs": 1, "lr": 0.01, **params}
     return ConvNetClassifier(random_state=0, **params).fit(*data)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.mark.parametrize("network", sorted(FIRST))
@@ -98,33 +90,17 @@ def test_image_goes_through_the_steps_before(data):
 
 def test_shared_filters_are_drawn_once(data):
     X, y = data
-    joint = MultiTaskConvNetClassifier(
+    model = MultiTaskConvNetClassifier(
         network="luacnn", image_shape=(12, 10), max_epochs=1, random_state=0
     ).fit(X, y, task=np.repeat(["digits", "letters"], 20))
-    display = FilterDisplay.from_estimator(joint)
+    display = FilterDisplay.from_estimator(model)
     assert display.ax_.get_title() == "6 filters 5 × 5, shared by digits and letters"
-    shared = joint.net_.module_.networks[1].convolution.weight.detach().numpy()
+    shared = model.net_.module_.networks[1].convolution.weight.detach().numpy()
     np.testing.assert_array_equal(display.filters, shared[:, 0])
     frame = display.frame()
     assert frame.shape == (6 * 25, 4)
     row = frame[(frame["filter"] == 4) & (frame["row"] == 3) & (frame["column"] == 1)]
     assert row["weight"].item() == shared[4, 0, 3, 1]
-
-
-class Dense(nn.Module):
-    def __init__(self, image_shape, n_classes):
-        super().__init__()
-        self.output = nn.Linear(image_shape[0] * image_shape[1], n_classes)
-
-    def forward(self, images):
-        return self.output(images.flatten(1))
-
-
-def test_what_has_no_filters(data):
-    with pytest.raises(ValueError, match="The network Dense does not begin with a convolution"):
-        FilterDisplay.from_estimator(fit(data, network=Dense))
-    with pytest.raises(ValueError, match="LogisticRegression has no `net_`"):
-        FilterDisplay.from_estimator(LogisticRegression().fit(*data))
 
 
 def upsample(rows):
@@ -143,7 +119,7 @@ def test_shapes_of_the_image(data):
         message = rf"X must be one image of shape \(12, 10\).*Got an array of shape \({shape[0]}, "
         with pytest.raises(ValueError, match=message):
             FilterDisplay.from_estimator(classifier, X[0].reshape(shape))
-    with pytest.raises(ValueError, match=r"or the 120 pixels .* Got .* \(2, 120\)"):
+    with pytest.raises(ValueError, match=r"or a row of its 120 pixels. Got .* \(2, 120\)"):
         FilterDisplay.from_estimator(classifier, X[:2])
 
 
@@ -162,8 +138,8 @@ def test_shapes_of_the_image_where_a_step_changes_it():
         FilterDisplay.from_estimator(model, X[0].reshape(4, 9))
 
 
-class Rectified(nn.Module):
-    """What follows the convolution changes its output in place."""
+class InPlace(nn.Module):
+    """A network whose second layer changes the output of the convolution in place."""
 
     def __init__(self, image_shape, n_classes):
         super().__init__()
@@ -176,8 +152,8 @@ class Rectified(nn.Module):
         return self.output(self.layers(images).flatten(1))
 
 
-def test_feature_maps_are_those_before_a_rectifier_in_place(data):
-    classifier = fit(data, network=Rectified)
+def test_feature_maps_are_those_before_a_relu_in_place(data):
+    classifier = fit(data, network=InPlace)
     display = FilterDisplay.from_estimator(classifier, data[0][0])
     image = torch.tensor(data[0][0], dtype=torch.float32).view(1, 1, 12, 10)
     expected = classifier.net_.module_.convolution(image)[0].detach().numpy()
@@ -185,8 +161,21 @@ def test_feature_maps_are_those_before_a_rectifier_in_place(data):
     np.testing.assert_allclose(display.maps, expected, rtol=1e-5, atol=1e-6)
 
 
+class Dense(nn.Sequential):
+    def __init__(self, image_shape, n_classes):
+        n_pixels = image_shape[0] * image_shape[1]
+        super().__init__(nn.Flatten(), nn.Linear(n_pixels, n_classes))
+
+
+def test_models_without_filters(data):
+    with pytest.raises(ValueError, match="The network Dense does not begin with a torch"):
+        FilterDisplay.from_estimator(fit(data, network=Dense))
+    with pytest.raises(ValueError, match="LogisticRegression has no `net_`"):
+        FilterDisplay.from_estimator(LogisticRegression().fit(*data))
+
+
 def corner(image):
-    """Where an image begins: row first, which orders images as one reads."""
+    """Return row and column of the corner of an image, which sort in reading order."""
     left, _, bottom, top = image.get_extent()
     assert bottom > top
     return top, left
@@ -212,7 +201,7 @@ def test_filters_are_in_order_with_their_maps_below(own_axes):
             assert image.get_clim() == pytest.approx((-limit, limit))
             assert image.get_cmap().name == "gray"
             assert image.to_rgba(np.zeros((1, 1)))[0, 0, 0] == pytest.approx(0.5, abs=0.01)
-    # Nothing is drawn outside of what the axes show.
+    # All images lie within the limits of the axes.
     (left, right), (bottom, top) = display.ax_.get_xlim(), display.ax_.get_ylim()
     extents = np.array([image.get_extent() for image in [*display.images_, *display.maps_]])
     assert left <= extents[:, 0].min() < extents[:, 1].max() <= right
@@ -222,10 +211,10 @@ def test_filters_are_in_order_with_their_maps_below(own_axes):
     assert scales["Feature map"].get_xlim() == pytest.approx(display.maps_[0].get_clim())
 
 
-def test_filters_that_are_all_zero_are_grey():
-    display = FilterDisplay(np.zeros((1, 3, 3))).plot()
+def test_filters_that_are_all_zero_are_gray():
+    display = FilterDisplay(np.zeros((1, 3, 3)), tasks=list("abcd")).plot()
     assert display.images_[0].get_clim() == (-1, 1)
-    assert display.ax_.get_title() == "1 filter 3 × 3"
+    assert display.ax_.get_title() == "1 filter 3 × 3, shared by 4 tasks"
 
 
 @pytest.mark.parametrize("layout", ["own", None, "constrained"])
@@ -245,14 +234,9 @@ def test_titles_are_not_cut_off(layout, assert_fits):
     assert_fits(ax.figure)
 
 
-def test_many_tasks_are_counted():
-    display = FilterDisplay(np.ones((2, 3, 3)), tasks=list("abcd")).plot()
-    assert display.ax_.get_title() == "2 filters 3 × 3, shared by 4 tasks"
-
-
 def test_drawing_changes_nothing(data):
     classifier = fit(data, network="convnet")
-    classifier.net_.module_.train()  # in which batches would change what is normalized by
+    classifier.net_.module_.train()  # in this mode a forward pass updates batch normalization
     before = {name: value.clone() for name, value in classifier.net_.module_.state_dict().items()}
     display = FilterDisplay.from_estimator(classifier, data[0][0])
     display.filters[:] = 0

@@ -1,6 +1,7 @@
+"""The grid of misclassified images."""
+
 import warnings
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -20,18 +21,10 @@ from sklearn_usps import (
     MultiTaskConvNetClassifier,
 )
 
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
 
 @pytest.fixture(scope="module")
 def digits():
-    """Training and test digits, 8 x 8."""
+    """Training and test digits, 8 × 8."""
     X, y = load_digits(return_X_y=True)
     return X[:1200], y[:1200], X[1200:], y[1200:]
 
@@ -125,22 +118,13 @@ def test_max_images(digits, classifier):
 
 
 @pytest.mark.parametrize("options", [{}, {"y_proba": [0.5, 0.5]}])
-def test_no_mistake_is_said(options):
+def test_a_classifier_without_mistakes(options):
     display = MisclassifiedDisplay.from_predictions(np.zeros((2, 4)), [1, 2], [1, 2], **options)
     assert display.ax_.get_title() == "Misclassified 0 of 2 (0.00 %)"
     assert "No image is misclassified." in [text.get_text() for text in display.ax_.texts]
     assert display.images.shape == (0, 2, 2)
     assert len(display.images_) == len(display.frame()) == 0
     display.figure_.draw_without_rendering()
-
-
-def test_given_axes_are_drawn_on():
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.subplots()
-    display = MisclassifiedDisplay.from_predictions(np.eye(4), [1] * 4, [2] * 4, ax=axes)
-    assert display.ax_ is axes
-    assert display.figure_ is figure
-    assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize("labels", [np.arange(10), np.array(["ankle boot", "sandal"])])
@@ -153,56 +137,42 @@ def test_images_and_texts_do_not_overlap(labels, n_images, in_own_figure):
         np.eye(n_images, 256), y_true, y_pred, y_proba=np.ones(n_images), ax=ax
     )
     display.figure_.draw_without_rendering()
-    # A pixel less on each side: texts are measured in whole pixels.
+    # One pixel less on each side, since texts are measured in whole pixels.
     parts = [
         part.get_window_extent().padded(-1) for part in [*display.images_, *display.text_.ravel()]
     ]
     assert not any(part.overlaps(other) for i, part in enumerate(parts) for other in parts[i + 1 :])
-    sheet, title = display.figure_.bbox, display.ax_.title.get_window_extent()
+    figure, title = display.figure_.bbox, display.ax_.title.get_window_extent()
     for part in [*parts, title]:
-        assert sheet.x0 <= part.x0 < part.x1 <= sheet.x1
-        assert sheet.y0 <= part.y0 < part.y1 <= sheet.y1
+        assert figure.x0 <= part.x0 < part.x1 <= figure.x1
+        assert figure.y0 <= part.y0 < part.y1 <= figure.y1
 
 
-def test_one_scale_of_grey_for_all_images():
-    display = MisclassifiedDisplay.from_predictions(
-        np.array([[-1.0, 0, 0, 0], [0, 0, 3, 0], [9, 9, 9, 9]]), [1, 1, 1], [2, 2, 1]
-    )
+def test_images_have_one_scale_and_keep_their_proportions():
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    images = np.ones((3, 20, 10)) * [[[-1]], [[3]], [[9]]]
+    display = MisclassifiedDisplay.from_predictions(images, [1] * 3, [2, 2, 1], ax=axes)
+    assert (display.ax_, display.figure_) == (axes, figure)
+    assert not plt.get_fignums()
     assert [image.get_clim() for image in display.images_] == [(-1, 3), (-1, 3)]
     assert display.images_[0].get_cmap().name == "gray"
-
-
-def test_images_keep_their_proportions():
-    display = MisclassifiedDisplay.from_predictions(np.ones((3, 20, 10)), [1] * 3, [2] * 3)
-    assert display.images.shape == (3, 20, 10)
-    display.figure_.draw_without_rendering()
+    figure.draw_without_rendering()
     box = display.images_[0].get_window_extent()
     assert box.height / box.width == pytest.approx(2, rel=0.02)
 
 
-def test_image_shape_of_the_estimator_is_the_default():
-    class WithShape(GaussianNB):
-        image_shape_ = (4, 16)
-
-    X, y = load_digits(return_X_y=True)
-    classifier = WithShape().fit(X, y)
-    assert MisclassifiedDisplay.from_estimator(classifier, X, y).images.shape[1:] == (4, 16)
-    display = MisclassifiedDisplay.from_estimator(classifier, X, y, image_shape=(8, 8))
-    assert display.images.shape[1:] == (8, 8)
-
-
-def test_image_shape_is_found_in_the_last_step_of_a_pipeline():
-    rng = np.random.default_rng(0)
-    X, y = rng.random((20, 36)), np.arange(20) % 2
+def test_shape_of_images():
+    X = np.random.default_rng(0).random((20, 36))
     classifier = ConvNetClassifier(network="luacnn", image_shape=(4, 9), max_epochs=1)
-    model = make_pipeline(ImageNormalizer(), classifier).fit(X, y)
-    display = MisclassifiedDisplay.from_estimator(model, X, 1 - model.predict(X))
-    np.testing.assert_array_equal(display.images.reshape(20, 36)[:, 9], X[display.indices, 9])
+    model = make_pipeline(ImageNormalizer(), classifier).fit(X, np.arange(20) % 2)
+    y = 1 - model.predict(X)
+    display = MisclassifiedDisplay.from_estimator(model, X, y)
+    np.testing.assert_array_equal(display.images.reshape(20, 36), X[display.indices])
     assert display.images.shape == (20, 4, 9)
-
-
-def test_no_square_is_one_row_of_pixels():
-    with pytest.warns(UserWarning, match="no square"):
+    display = MisclassifiedDisplay.from_estimator(model, X, y, image_shape=(6, 6))
+    assert display.images.shape == (20, 6, 6)
+    with pytest.warns(UserWarning, match="not a perfect square"):
         display = MisclassifiedDisplay.from_predictions(np.ones((2, 6)), [1, 1], [2, 1])
     assert display.images.shape == (1, 1, 6)
 
@@ -217,9 +187,10 @@ def test_kinds_of_tables(library):
         given = pytest.importorskip("pandas").DataFrame(X, index=[7, 8, 9])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        display = MisclassifiedDisplay.from_predictions(given, ["a", "b", "b"], ["a", "a", "b"])
+        display = MisclassifiedDisplay.from_predictions(given, ["a", "$b$", "b"], ["a", "a", "b"])
     np.testing.assert_array_equal(display.images, X[1:2].reshape(1, 2, 2))
-    assert texts(display) == [["b → a", "#1"]]
+    assert texts(display) == [["$b$ → a", "#1"]]
+    assert not display.text_[0, 0].get_parse_math()  # a dollar sign is no formula
 
 
 def test_frame(digits, classifier):
@@ -235,7 +206,7 @@ def test_frame(digits, classifier):
     assert list(without) == ["index", "true", "predicted"]
 
 
-def test_only_classifiers(digits):
+def test_regressors_are_refused(digits):
     X, y, *_ = digits
     with pytest.raises(ValueError, match=r"MisclassifiedDisplay.from_estimator only supports cl"):
         MisclassifiedDisplay.from_estimator(LinearRegression().fit(X, y), X, y)
@@ -251,26 +222,13 @@ def test_only_classifiers(digits):
         ((np.ones((2, 4)), [1, 2], [1, 3]), {"y_proba": [1, 2]}, r"y_proba must .* from 1 to 2"),
         ((np.ones((2, 4)), [1, 2], [1, 3]), {"image_shape": (3, 3)}, "X has 4 features, but image"),
         ((np.ones((2, 4)), [1, 2], [1, 3]), {"max_images": 0}, "max_images == 0, must be >= 1"),
+        ((np.zeros((0, 64)), [], []), {}, "X, y_true and y_pred have 0 samples"),
+        ((np.ones(2), [1, 2], [1, 3]), {}, "Expected 2D array, got 1D array instead"),
     ],
 )
 def test_wrong_input(arguments, options, message):
     with pytest.raises(ValueError, match=message):
         MisclassifiedDisplay.from_predictions(*arguments, **options)
-
-
-def test_labels_with_dollar_signs_are_no_formulas():
-    X = np.random.default_rng(0).random((2, 64))
-    display = MisclassifiedDisplay.from_predictions(X, ["$a$", "b"], ["b", "b"])
-    assert not display.text_[0, 0].get_parse_math()
-    assert display.text_[0, 0].get_text() == "$a$ → b"
-
-
-def test_no_images_are_told():
-    with pytest.raises(ValueError, match="X, y_true and y_pred have 0 samples"):
-        MisclassifiedDisplay.from_predictions(np.zeros((0, 64)), [], [])
-    for X, shape in [(None, r"\(\)"), ([0.5, 0.5], r"\(2,\)")]:
-        with pytest.raises(ValueError, match=f"X must have the shape .* Got {shape} instead"):
-            MisclassifiedDisplay.from_predictions(X, [1, 1], [2, 1])
 
 
 @pytest.mark.parametrize("layout", [None, "constrained"])
@@ -311,17 +269,17 @@ def two_tasks():
     return rng.random((60, 64)), 2 * task + rng.integers(2, size=60), task
 
 
-JOINT = {"network": "luacnn", "max_epochs": 1, "random_state": 0}
+SMALL = {"network": "luacnn", "max_epochs": 1, "random_state": 0}
 
 
-def test_joint_classifier_of_several_tasks(two_tasks):
+def test_multi_task_classifier(two_tasks):
     X, y, task = two_tasks
-    classifier = MultiTaskConvNetClassifier(**JOINT).fit(X, y, task=task)
-    model = make_pipeline(ImageNormalizer(), MultiTaskConvNetClassifier(**JOINT))
+    classifier = MultiTaskConvNetClassifier(**SMALL).fit(X, y, task=task)
+    model = make_pipeline(ImageNormalizer(), MultiTaskConvNetClassifier(**SMALL))
     model.fit(X, y, multitaskconvnetclassifier__task=task)
-    for joint in (classifier, model):
-        with pytest.raises(ValueError, match=r"Give one of `estimators_` .* from_predictions"):
-            MisclassifiedDisplay.from_estimator(joint, X, y)
+    for several in (classifier, model):
+        with pytest.raises(ValueError, match=r"Pass one of `estimators_` .* from_predictions"):
+            MisclassifiedDisplay.from_estimator(several, X, y)
     of_one = MisclassifiedDisplay.from_estimator(
         classifier.estimators_[1], X[task == 1], y[task == 1]
     )
@@ -335,7 +293,7 @@ def test_joint_classifier_of_several_tasks(two_tasks):
     assert set(np.flatnonzero(task == 1)[of_one.indices]) == {
         i for i in of_all.indices if task[i] == 1
     }
-    single = MultiTaskConvNetClassifier(**JOINT).fit(X, y)
+    single = MultiTaskConvNetClassifier(**SMALL).fit(X, y)
     assert MisclassifiedDisplay.from_estimator(single, X, y).images.shape[1:] == (8, 8)
 
 
@@ -343,14 +301,14 @@ def test_joint_classifier_of_several_tasks(two_tasks):
 def test_column_of_the_task_is_not_drawn(two_tasks, column):
     X, y, task = two_tasks
     X_and_task = np.column_stack([task, X] if column == 0 else [X, task])
-    classifier = MultiTaskConvNetClassifier(task_column=column, **JOINT).fit(X_and_task, y)
+    classifier = MultiTaskConvNetClassifier(task_column=column, **SMALL).fit(X_and_task, y)
     for given in (X_and_task, X_and_task.tolist()):
         display = MisclassifiedDisplay.from_estimator(classifier, given, y)
         wrong = np.flatnonzero(classifier.predict(X_and_task) != y)
         np.testing.assert_array_equal(np.sort(display.indices), wrong)
         np.testing.assert_array_equal(display.images, X[display.indices].reshape(-1, 8, 8))
     behind = make_pipeline(FunctionTransformer(), classifier)
-    with pytest.raises(ValueError, match="can't tell which column of X becomes task_column="):
+    with pytest.raises(ValueError, match="not know which column of X becomes task_column="):
         MisclassifiedDisplay.from_estimator(behind, X_and_task, y)
 
 
@@ -365,7 +323,7 @@ def test_column_of_the_task_by_name(two_tasks):
             remainder="passthrough",
             verbose_feature_names_out=False,
         ).set_output(transform="pandas"),
-        MultiTaskConvNetClassifier(task_column="task", **JOINT),
+        MultiTaskConvNetClassifier(task_column="task", **SMALL),
     ).fit(frame, y)
     display = MisclassifiedDisplay.from_estimator(model, frame, y)
     assert len(display.indices)

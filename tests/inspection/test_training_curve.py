@@ -17,7 +17,6 @@ from sklearn_usps import (
     TrainingCurveDisplay,
 )
 
-matplotlib.use("Agg")
 KEYS = ("train_error", "valid_error", "train_loss", "valid_loss")
 SMALL = {"network": "luacnn", "lr": 0.01, "random_state": 0}
 
@@ -36,18 +35,12 @@ def stopped(data):
     return ConvNetClassifier(max_epochs=4, early_stopping=True, **SMALL).fit(*data)
 
 
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
-
-
 def legend_texts(display):
     return [text.get_text() for text in display.ax_.get_legend().get_texts()]
 
 
 def histories(n_models, n_epochs=20):
-    """Made-up curves, of which one part has a different value at each epoch of each model."""
+    """Return made-up curves with another value for each part, epoch and model."""
     return {
         f"model {i}": [
             {"epoch": at, **{key: (i + k + 1) / (40 * at) for k, key in enumerate(KEYS)}}
@@ -95,11 +88,51 @@ def test_validation_without_early_stopping(data):
     X, y = data
     classifier = ConvNetClassifier(max_epochs=2, **{**SMALL, "random_state": None})
     classifier.fit(X, y, X_val=X, y_val=y)
-    display = TrainingCurveDisplay.from_estimator(classifier)
+    display = TrainingCurveDisplay.from_estimator(classifier, name="luacnn, $5$")
     error = 100 * classifier.history_[-1]["valid_error"]
     assert display.ax_.get_title() == f"After 2 epochs: validation error {error:.2f} %"
     assert len(display.lines_) == 2
     assert display.best_ == []
+    title = display.ax_.get_legend().get_title()
+    assert title.get_text() == "luacnn, $5$"
+    assert not title.get_parse_math()  # a dollar sign is no formula
+    assert set(display.frame()["name"]) == {"luacnn, $5$"}
+
+
+def test_several_models_in_one_axes(data, stopped):
+    X, y = data
+    model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=2, **SMALL))
+    search = GridSearchCV(model, {"convnetclassifier__lr": [0.01]}, cv=2).fit(X, y)
+    _, ax = plt.subplots()
+    display = TrainingCurveDisplay.from_estimators({"stopped": stopped, "searched": search}, ax=ax)
+    assert display.ax_ is ax
+    labels = [line.get_label() for line in display.lines_]
+    assert labels == ["stopped, training", "stopped, validation", "searched, training"]
+    assert len({line.get_color() for line in display.lines_}) == 2
+    assert display.ax_.get_title() == "2 networks, up to 4 epochs, seed 0"
+    frame = display.frame()
+    assert frame["name"].tolist() == ["stopped"] * 4 + ["searched"] * 2
+    assert frame["epoch"].tolist() == [1, 2, 3, 4, 1, 2]
+    assert frame["valid_error"].isna().tolist() == [False] * 4 + [True] * 2
+    for seed in (1, None):  # the title has a seed only if all models have the same
+        other = ConvNetClassifier(**{**SMALL, "max_epochs": 1, "random_state": seed}).fit(X, y)
+        display = TrainingCurveDisplay.from_estimators({"stopped": stopped, "other": other})
+        assert display.ax_.get_title() == "2 networks, up to 4 epochs"
+
+
+def test_a_multi_task_classifier_has_curves_of_each_task(data, stopped):
+    X, y = data
+    model = MultiTaskConvNetClassifier(max_epochs=3, **SMALL)
+    model.fit(X, y, task=np.repeat(["a", "b"], 40))
+    display = TrainingCurveDisplay.from_estimator(model)
+    assert [line.get_label() for line in display.lines_] == ["a, training", "b, training"]
+    assert legend_texts(display) == ["a", "b", "training"]
+    errors = [100 * epoch["tasks"]["b"]["train_error"] for epoch in model.history_]
+    np.testing.assert_allclose(display.lines_[1].get_ydata(), errors)
+    named = TrainingCurveDisplay.from_estimators({"m": model, "m, c": stopped})
+    assert list(named.histories) == ["m, a", "m, b", "m, c"]
+    with pytest.raises(ValueError, match="Two curves have the name 'm, a': change the names"):
+        TrainingCurveDisplay.from_estimators({"m": model, "m, a": stopped})
 
 
 @pytest.mark.parametrize("metric", ["error", "loss"])
@@ -151,36 +184,6 @@ def test_many_models_are_told_apart_in_colour_and_in_grey():
         assert 5 <= len(range(first, 20, every)) <= 10
 
 
-def test_name_of_one_classifier_is_shown(data, stopped):
-    display = TrainingCurveDisplay.from_estimator(stopped, name="luacnn, $5$")
-    title = display.ax_.get_legend().get_title()
-    assert title.get_text() == "luacnn, $5$"
-    assert not title.get_parse_math()
-    assert set(display.frame()["name"]) == {"luacnn, $5$"}
-
-
-def test_names_that_collide_are_refused(data, stopped):
-    X, y = data
-    task = np.repeat(["a", "b"], 40)
-    joint = MultiTaskConvNetClassifier(max_epochs=1, **SMALL).fit(X, y, task=task)
-    with pytest.raises(ValueError, match="Two curves have the name 'm, a': change the names"):
-        TrainingCurveDisplay.from_estimators({"m": joint, "m, a": stopped})
-    display = TrainingCurveDisplay.from_estimators({"m": joint, "m, c": stopped})
-    assert list(display.histories) == ["m, a", "m, b", "m, c"]
-    named = TrainingCurveDisplay.from_estimator(joint, name="joint")
-    assert list(named.histories) == ["joint, a", "joint, b"]
-
-
-def test_seed_is_in_the_title_where_all_have_the_same(data):
-    def fitted(seed):
-        return ConvNetClassifier(**{**SMALL, "max_epochs": 1, "random_state": seed}).fit(*data)
-
-    for seeds, text in [((3, 3), ", seed 3"), ((3, 4), ""), ((None, None), "")]:
-        models = {str(i): fitted(seed) for i, seed in enumerate(seeds)}
-        title = TrainingCurveDisplay.from_estimators(models).ax_.get_title()
-        assert title == f"2 networks, up to 1 epoch{text}"
-
-
 @pytest.mark.parametrize("layout", ["own", None, "constrained"])
 @pytest.mark.parametrize(("n_models", "rising"), [(1, False), (1, True), (9, False), (9, True)])
 @pytest.mark.parametrize("metric", ["error", "loss"])
@@ -220,47 +223,16 @@ def test_no_error_above_100_percent_is_on_the_axis():
     assert display.ax_.get_ylim()[0] == 0
 
 
-def test_several_models_in_one_axes(data, stopped):
-    X, y = data
-    model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=2, **SMALL))
-    search = GridSearchCV(model, {"convnetclassifier__lr": [0.01]}, cv=2).fit(X, y)
-    _, ax = plt.subplots()
-    display = TrainingCurveDisplay.from_estimators({"stopped": stopped, "searched": search}, ax=ax)
-    assert display.ax_ is ax
-    labels = [line.get_label() for line in display.lines_]
-    assert labels == ["stopped, training", "stopped, validation", "searched, training"]
-    assert len({line.get_color() for line in display.lines_}) == 2
-    assert display.ax_.get_title() == "2 networks, up to 4 epochs, seed 0"
-    frame = display.frame()
-    assert frame["name"].tolist() == ["stopped"] * 4 + ["searched"] * 2
-    assert frame["epoch"].tolist() == [1, 2, 3, 4, 1, 2]
-    assert frame["valid_error"].isna().tolist() == [False] * 4 + [True] * 2
-
-
-def test_a_joint_classifier_has_curves_of_each_task(data):
-    X, y = data
-    task = np.repeat(["a", "b"], 40)
-    joint = MultiTaskConvNetClassifier(max_epochs=3, **SMALL).fit(X, y, task=task)
-    display = TrainingCurveDisplay.from_estimator(joint)
-    assert [line.get_label() for line in display.lines_] == ["a, training", "b, training"]
-    assert legend_texts(display) == ["a", "b", "training"]
-    errors = [100 * epoch["tasks"]["b"]["train_error"] for epoch in joint.history_]
-    np.testing.assert_allclose(display.lines_[1].get_ydata(), errors)
-
-
-def test_one_epoch_is_a_dot(data):
-    once = ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0).fit(*data)
-    (line,) = TrainingCurveDisplay.from_estimator(once).lines_
-    assert (line.get_marker(), line.get_markerfacecolor()) == ("o", "none")
-    assert line.get_ydata() == [100 * once.history_[0]["train_error"]]
-    low, high = line.axes.get_xlim()
-    assert [tick for tick in line.axes.get_xticks() if low <= tick <= high] == [1]
+def test_one_epoch_is_a_dot():
     given = {"both": [{"epoch": 1, **dict.fromkeys(KEYS, 0.5)}]}
     train, valid = TrainingCurveDisplay(given).plot().lines_
-    assert train.get_markerfacecolor() == "none" != valid.get_markerfacecolor()
+    assert (train.get_marker(), train.get_markerfacecolor()) == ("o", "none")
+    assert valid.get_markerfacecolor() != "none"
+    low, high = train.axes.get_xlim()
+    assert [tick for tick in train.axes.get_xticks() if low <= tick <= high] == [1]
 
 
-def test_curves_are_seen_on_a_dark_ground():
+def test_curves_are_visible_on_a_dark_background():
     with plt.style.context("dark_background"):
         given = histories(8)
         display = TrainingCurveDisplay(given, best_epochs=dict.fromkeys(given, 3)).plot()
@@ -272,24 +244,8 @@ def test_curves_are_seen_on_a_dark_ground():
             assert matplotlib.colors.to_rgba(mark.get_markerfacecolor()) == ground
 
 
-@pytest.mark.parametrize("figsize", [(3, 2.2), (3.2, 2.4), (7, 2.5)])
-def test_legends_of_small_axes_hide_nothing(figsize):
-    figure, axes = plt.subplots(
-        1, 2 if figsize[0] > 4 else 1, figsize=figsize, layout="constrained"
-    )
-    given = histories(1)
-    display = TrainingCurveDisplay(given, best_epochs={"model 0": 20})
-    for ax in np.ravel(axes):
-        display.plot(ax=ax)
-        figure.draw_without_rendering()
-        legend = ax.get_legend().get_window_extent()
-        for line in display.lines_:
-            points = line.get_transform().transform(line.get_xydata())
-            assert points[:, 1].max() < legend.y0
-
-
 class CtrlC(nn.Module):
-    """Interrupts the training as a user does, in the epoch after `epochs`, each of one batch."""
+    """A network that interrupts training in the epoch after `epochs`, each of one batch."""
 
     def __init__(self, image_shape, n_classes, epochs):
         super().__init__()
@@ -304,7 +260,7 @@ class CtrlC(nn.Module):
         return self.linear(images.flatten(1))
 
 
-def test_training_that_was_interrupted(data):
+def test_interrupted_training(data):
     params = {"early_stopping": True, "warm_start": True, "random_state": 0, "max_epochs": 2}
     classifier = ConvNetClassifier(network=CtrlC, network_params={"epochs": 0}, **params)
     with pytest.raises(KeyboardInterrupt):
@@ -324,7 +280,7 @@ def test_training_that_was_interrupted(data):
     assert display.best_epochs == {}
 
 
-def test_what_has_no_curve(data, stopped):
+def test_models_without_a_curve(data, stopped):
     with pytest.raises(NotFittedError):
         TrainingCurveDisplay.from_estimator(ConvNetClassifier())
     with pytest.raises(ValueError, match="LogisticRegression has no `history_`"):

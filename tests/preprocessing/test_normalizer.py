@@ -1,4 +1,4 @@
-"""ImageNormalizer, on the 8x8 digits that come with scikit-learn."""
+"""ImageNormalizer on the 8 × 8 digits of scikit-learn."""
 
 import pickle
 import subprocess
@@ -29,7 +29,7 @@ def digits():
     return load_digits().data
 
 
-@pytest.mark.filterwarnings("ignore:X has . features, which is no square")
+@pytest.mark.filterwarnings("ignore:X has . features, which is not a perfect square")
 @parametrize_with_checks([ImageNormalizer(method=method) for method in METHODS])
 def test_scikit_learn_conventions(estimator, check):
     check(estimator)
@@ -60,7 +60,7 @@ def test_pixel_does_not_magnify_what_hardly_ever_changes(X):
     assert rare.sum() == 12
     assert_allclose(normalizer.scale_[rare], 0.1 * X.std())
     assert normalizer.scale_[~rare].min() > 0.1 * X.std()
-    # One of these pixels is zero in all but a few of the images.
+    # One of these pixels is zero in all but a few images.
     assert abs(StandardScaler().fit_transform(X)).max() > 40
     assert abs(normalizer.transform(X)).max() < 15
 
@@ -87,9 +87,9 @@ def contrast_by_definition(image, sd=1.591):
         return total / weights
 
     means = np.array([window_mean(image, *place) for place in places])
-    centred = image - means.reshape(image.shape)
-    sigma = np.sqrt([window_mean(centred**2, *place) for place in places]).reshape(image.shape)
-    return centred / np.maximum(sigma.mean(), sigma)
+    centered = image - means.reshape(image.shape)
+    sigma = np.sqrt([window_mean(centered**2, *place) for place in places]).reshape(image.shape)
+    return centered / np.maximum(sigma.mean(), sigma)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (4, 16), (16, 4), (1, 64), (2, 32)])
@@ -181,42 +181,6 @@ def test_attributes_of_another_method_are_forgotten(X):
 
 
 @all_methods
-@pytest.mark.parametrize(
-    ("dtype", "expected"),
-    [
-        (np.uint8, np.float32),
-        (np.int64, np.float64),
-        (bool, np.float64),
-        (np.float32, np.float32),
-        (np.float64, np.float64),
-    ],
-)
-def test_dtypes(X, method, dtype, expected):
-    images = (X > 8).astype(dtype)
-    untouched = images.copy()
-    normalizer = ImageNormalizer(method=method).fit(images)
-    normalized = normalizer.transform(images)
-    assert normalized.dtype == expected
-    assert_array_equal(images, untouched)
-    exact = ImageNormalizer(method=method).fit_transform(images.astype(np.float64))
-    assert_allclose(normalized, exact, atol=1e-5)
-
-
-@all_methods
-def test_images_in_three_dimensions_are_flattened(X, method):
-    images = X.reshape(-1, 8, 8)
-    normalizer = ImageNormalizer(method=method).fit(images)
-    assert normalizer.n_features_in_ == 64
-    expected = ImageNormalizer(method=method).fit_transform(X)
-    assert_array_equal(normalizer.transform(images), expected)
-    assert_array_equal(normalizer.transform(X), expected)
-    assert_array_equal(normalizer.transform(images.tolist()), expected)
-    if method in ("global", "pixel"):
-        back = normalizer.inverse_transform(expected.reshape(-1, 8, 8))
-        assert_allclose(back, X, atol=1e-12)
-
-
-@all_methods
 def test_each_image_is_transformed_by_itself_also_in_large_data(X, method):
     many = np.tile(X, (8, 1))  # more than is held in float64 at a time
     normalizer = ImageNormalizer(method=method).fit(many)
@@ -243,22 +207,41 @@ def test_large_8_bit_data_are_never_copied_to_float64(method):
     assert transforming < normalized.nbytes + 2 * images.nbytes
 
 
-def test_contrast_takes_the_shape_of_images_in_three_dimensions(X):
-    images = X.reshape(-1, 4, 16)
+@all_methods
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool, np.float32, np.float64])
+def test_dtypes(X, method, dtype):
+    images = (X > 8).astype(dtype)
+    untouched = images.copy()
+    normalized = ImageNormalizer(method=method).fit(images).transform(images)
+    assert normalized.dtype == (np.float32 if dtype in (np.uint8, np.float32) else np.float64)
+    assert_array_equal(images, untouched)
+    exact = ImageNormalizer(method=method).fit_transform(images.astype(np.float64))
+    assert_allclose(normalized, exact, atol=1e-5)
+
+
+@all_methods
+def test_images_in_three_dimensions_are_flattened(X, method):
+    images = X.reshape(-1, 8, 8)
+    normalizer = ImageNormalizer(method=method).fit(images)
+    assert normalizer.n_features_in_ == 64
+    expected = ImageNormalizer(method=method).fit_transform(X)
+    for given in (images, X, images.tolist()):
+        assert_array_equal(normalizer.transform(given), expected)
+    if method in ("global", "pixel"):
+        back = normalizer.inverse_transform(expected.reshape(-1, 8, 8))
+        assert_allclose(back, X, atol=1e-12)
+
+
+def test_contrast_takes_the_shape_of_the_images(X):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        normalizer = ImageNormalizer(method="contrast").fit(images)
+        normalizer = ImageNormalizer(method="contrast").fit(X.reshape(-1, 4, 16))
     assert normalizer.image_shape_ == (4, 16)
     with pytest.raises(ValueError, match=r"images of \(8, 8\), but image_shape=\(4, 16\)"):
         normalizer.transform(X.reshape(-1, 8, 8))
-
-
-def test_contrast_without_a_square_takes_one_row_and_warns(X):
-    with pytest.warns(UserWarning, match="63 features, which is no square.*image_shape="):
+    with pytest.warns(UserWarning, match="63 features, which is not a perfect.*image_shape="):
         normalizer = ImageNormalizer(method="contrast").fit(X[:, :63])
     assert normalizer.image_shape_ == (1, 63)
-    asked_for = ImageNormalizer(method="contrast", image_shape=(1, 63)).fit(X[:, :63])
-    assert_array_equal(normalizer.transform(X[:, :63]), asked_for.transform(X[:, :63]))
 
 
 @pytest.mark.parametrize(
@@ -278,7 +261,7 @@ def test_an_image_shape_that_does_not_fit_is_named(X, image_shape, message):
 
 @all_methods
 @pytest.mark.parametrize("other", [*METHODS, "nonsense"])
-def test_what_is_fitted_goes_by_its_method(X, method, other):
+def test_a_fitted_normalizer_keeps_its_method(X, method, other):
     expected = ImageNormalizer(method=method).fit(X)
     changed = ImageNormalizer(method=method).fit(X).set_params(method=other)
     np.testing.assert_array_equal(changed.transform(X), expected.transform(X))
@@ -289,47 +272,6 @@ def test_what_is_fitted_goes_by_its_method(X, method, other):
         np.testing.assert_array_equal(changed.transform(X), expected.transform(X))
         again = changed.fit(X).transform(X)
         np.testing.assert_array_equal(again, ImageNormalizer(method=other).fit_transform(X))
-
-
-@pytest.mark.parametrize("method", ["image", "contrast"])
-@pytest.mark.parametrize("exponent", [-1000, -600, -10, 400])
-def test_the_size_of_values_does_not_matter(X, method, exponent):
-    normalizer = ImageNormalizer(method=method).fit(X)
-    X = X.astype(np.float64)
-    np.testing.assert_array_equal(
-        normalizer.transform(np.ldexp(X, exponent)), normalizer.transform(X)
-    )
-
-
-@both_with_statistics
-@pytest.mark.parametrize(
-    ("dtype", "exponent"), [(np.float64, -1000), (np.float64, -520), (np.float32, -140)]
-)
-def test_values_too_small_for_a_variance_are_refused(X, method, dtype, exponent):
-    X = X.astype(dtype)
-    small = np.ldexp(X, exponent)
-    with pytest.raises(ValueError, match=r"X has values from 0 to .* too small for the variance"):
-        ImageNormalizer(method=method).fit(small)
-    X[0] = small[0]  # among others it may be
-    assert ImageNormalizer(method=method).fit_transform(X).std() > 0.9
-
-
-def test_an_unknown_method_is_named(X):
-    with pytest.raises(ValueError, match=r"'method' parameter of ImageNormalizer .* Got 'zca'"):
-        ImageNormalizer(method="zca").fit(X)
-
-
-def test_missing_values_are_refused(X):
-    images = X.copy()
-    images[3, 5] = np.nan
-    with pytest.raises(ValueError, match="Input X contains NaN"):
-        ImageNormalizer().fit(images)
-
-
-@all_methods
-def test_transform_needs_fit(X, method):
-    with pytest.raises(NotFittedError):
-        ImageNormalizer(method=method).transform(X)
 
 
 @both_with_statistics
@@ -389,11 +331,11 @@ def test_data_frames_keep_their_columns(method, library):
 def test_pickle_and_skops_round_trips(X, method):
     normalizer = ImageNormalizer(method=method).fit(X)
     stored = skops.io.dumps(normalizer)
-    own = ["sklearn_usps.preprocessing._normalizer.ImageNormalizer"]
+    own = ["sklearn_usps.ImageNormalizer"]
     assert skops.io.get_untrusted_types(data=stored) == own
     for loaded in (skops.io.loads(stored, trusted=own), pickle.loads(pickle.dumps(normalizer))):
         assert_array_equal(loaded.transform(X), normalizer.transform(X))
-        # What was loaded goes on learning.
+        # A loaded normalizer can be fitted further.
         loaded.partial_fit(X)
         assert loaded.n_samples_seen_ == 2 * len(X)
 
@@ -402,14 +344,3 @@ def test_normalizing_does_not_import_torch():
     code = "from sklearn_usps import ImageNormalizer; ImageNormalizer().fit_transform([[0, 1]]); "
     code += "import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_values_that_are_too_large_are_refused():
-    X = np.random.default_rng(0).random((5, 16))
-    with pytest.raises(ValueError, match=r"but 1e\+145 is the largest that can be normalized"):
-        ImageNormalizer().fit(X * 1e146)
-    for method in ("global", "pixel"):
-        scaled = ImageNormalizer(method=method).fit((X * 1e-20).astype(np.float32))
-        with pytest.raises(ValueError, match=r"too far from those of fit.* too large for float32"):
-            scaled.transform((X * 1e30).astype(np.float32))
-        assert np.isfinite(ImageNormalizer(method=method).fit_transform(X * 1e144)).all()
