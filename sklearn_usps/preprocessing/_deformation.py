@@ -90,6 +90,8 @@ class RandomDeformation(BaseEstimator):
     torch.Size([100, 1, 16, 16])
     """
 
+    __module__ = "sklearn_usps"  # model files name public modules
+
     _parameter_constraints: ClassVar[dict] = {
         "rotation": [Interval(Real, 0, _LARGEST, closed="both")],
         "scale": [Interval(Real, 0, 1, closed="left")],

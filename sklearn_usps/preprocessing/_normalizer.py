@@ -149,6 +149,8 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     (1797, 64)
     """
 
+    __module__ = "sklearn_usps"  # model files name public modules
+
     _parameter_constraints: ClassVar[dict] = {
         "method": [StrOptions({"global", "pixel", "image", "contrast"})],
         "image_shape": [tuple, list, None],
