@@ -271,7 +271,12 @@ def _check_archive(content: bytes) -> tuple[dict[str, Any], set[str]]:
     Returns its member `_INFO`, and the types that are not trusted here although skops may do so.
     """
     objects: list[dict] = []
-    untrusted = set()
+    untrusted: set[str] = set()
+
+    def collect(part):
+        objects.append(part)
+        return part
+
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         sizes = {member.filename: member.file_size for member in members}
@@ -284,9 +289,7 @@ def _check_archive(content: bytes) -> tuple[dict[str, Any], set[str]]:
             raise ValueError(f"its {_INFO} is malformed")
         if info["format"] > _FORMAT:
             return info, untrusted
-        description = json.loads(
-            archive.read("schema.json"), object_hook=lambda part: objects.append(part) or part
-        )
+        description = json.loads(archive.read("schema.json"), object_hook=collect)
         if description["protocol"] < 2:  # that of skops 0.15: older code checks less
             raise ValueError("it claims an old protocol")
         # In each place, since skops reads a member for each. A fitted model has few arrays twice.
