@@ -280,10 +280,10 @@ def _check_archive(content: bytes) -> tuple[dict[str, Any], set[str]]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = archive.infolist()
         sizes = {member.filename: member.file_size for member in members}
-        if len(sizes) < len(members) or sum(sizes.values()) > len(content):
-            raise ValueError("its members overlap or have the same name")
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             raise ValueError("it is compressed")
+        if len(sizes) < len(members) or sum(sizes.values()) > len(content):
+            raise ValueError("its members overlap or have the same name")
         info = json.loads(archive.read(_INFO))
         if type(info["format"]) is not int or not isinstance(info["metadata"], dict):
             raise ValueError(f"its {_INFO} is malformed")
