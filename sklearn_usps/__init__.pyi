@@ -17,7 +17,7 @@ from .inspection import (
 )
 from .model_selection import BatchedGridSearchCV, BatchedRandomizedSearchCV
 from .neural_network import ConvNetClassifier, MultiTaskConvNetClassifier
-from .persistence import export_onnx, load_model, save_model
+from .persistence import export_onnx, load_model, read_metadata, save_model
 from .preprocessing import ImageNormalizer, RandomDeformation, prepare_image
 
 __version__: str
@@ -47,6 +47,7 @@ __all__ = [
     "persistence",
     "prepare_image",
     "preprocessing",
+    "read_metadata",
     "recipes",
     "save_model",
     "save_mosaic",

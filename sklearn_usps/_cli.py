@@ -144,11 +144,14 @@ def _train(options: argparse.Namespace) -> int:
     start = time.perf_counter()
     model.fit(train.data, train.target)
     seconds = time.perf_counter() - start
+    predicted = model.predict(test.data)
+    test_error = float((predicted != test.target).mean())
+    facts = {"data": options.data, "test_error": test_error, "seed": options.seed}
     # Before anything is printed, which may fail, as in a pipe to `head`.
-    save_model(model, options.output / MODEL)
+    save_model(model, options.output / MODEL, metadata=facts)
     print(f"Trained in {seconds:.1f} s")
 
-    _report(test.target, model.predict(test.data))
+    _report(test.target, predicted)
     print(f"Model: {options.output / MODEL}")
     _draw_wrong_examples(model, test, options.output / WRONG_EXAMPLES)
     return 0

@@ -10,7 +10,14 @@ from PIL import Image, ImageDraw
 from sklearn.datasets import load_digits
 from sklearn.pipeline import make_pipeline
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, fetch_usps, load_model, save_model
+from sklearn_usps import (
+    ConvNetClassifier,
+    ImageNormalizer,
+    fetch_usps,
+    load_model,
+    read_metadata,
+    save_model,
+)
 from sklearn_usps._cli import main
 
 pytestmark = pytest.mark.real_data
@@ -52,6 +59,8 @@ def test_report_is_the_demos_and_that_of_the_saved_model(trained):
     table = output.partition("Index Label Prediction\n")[2].partition("Test error")[0]
     assert [[int(word) for word in line.split()] for line in table.splitlines()] == expected
     assert f"Test error {len(wrong) / 1000:.4f} ({len(wrong)} out of 1000)\n" in output
+    facts = {"data": "roweis", "test_error": len(wrong) / 1000, "seed": 3}
+    assert read_metadata(folder / "model.skops") == facts
 
 
 def test_the_model_is_saved_before_a_report_that_nobody_reads(roweis, tmp_path):

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import (
     check_consistent_length,
     check_random_state,
     column_or_1d,
 )
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from .._utils._arrays import check_labels
 from .._utils._images import check_two_sizes
@@ -242,7 +243,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
     def __getstate__(self):
         state = dict(super().__getstate__())
         if "_metadata_request" in state:
-            state["_metadata_request"] = _owned_by_name(self, state["_metadata_request"])
+            state["_metadata_request"] = _plain_requests(state["_metadata_request"])
         if (net := state.pop("net_", None)) is not None:
             state["_net_state"] = get_trainer_state(net)
         return state
@@ -250,6 +251,8 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
     def __setstate__(self, state):
         state = dict(state)
         net_state = state.pop("_net_state", None)
+        if "_metadata_request" in state:
+            state["_metadata_request"] = _metadata_request(self, state["_metadata_request"])
         super().__setstate__(state)
         if net_state is not None:
             self.net_ = self._restore_trainer(net_state)
@@ -281,13 +284,19 @@ def _make_config(classifier, **changes) -> TrainingConfig:
     return TrainingConfig.from_params(params, classifier.image_shape_)
 
 
-def _owned_by_name(estimator, requests):
-    """Return requests for metadata that name their estimator instead of referring to it.
+def _plain_requests(request: MetadataRequest) -> dict[str, dict]:
+    """Return the metadata requests of each method, without the estimator that they refer to.
 
-    skops can't write a state that refers to the estimator which it is the state of.
+    skops can't write a state that refers to its own estimator.
     """
-    requests = clone(requests, safe=False)
-    for part in (requests, *vars(requests).values()):
-        if hasattr(part, "owner"):
-            part.owner = type(estimator).__name__
-    return requests
+    requests = {method: getattr(part, "requests", None) for method, part in vars(request).items()}
+    return {method: of_method for method, of_method in requests.items() if of_method}
+
+
+def _metadata_request(estimator, requests: dict[str, dict]) -> MetadataRequest:
+    """Return the requests that `_plain_requests` made plain."""
+    request = MetadataRequest(owner=type(estimator).__name__)
+    for method, of_method in requests.items():
+        for param, alias in of_method.items():
+            getattr(request, method).add_request(param=param, alias=alias)
+    return request

@@ -1,4 +1,4 @@
 from ._onnx import export_onnx
-from ._skops import load_model, save_model
+from ._skops import load_model, read_metadata, save_model
 
-__all__ = ["export_onnx", "load_model", "save_model"]
+__all__ = ["export_onnx", "load_model", "read_metadata", "save_model"]

@@ -1,4 +1,4 @@
-"""Models as ONNX graphs, for programs without torch and scikit-learn."""
+"""Models as ONNX graphs."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from ._skops import _versions
 
 
 def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
-    """Write a fitted model to a file as one ONNX graph, from raw pixels to labels.
+    """Write a fitted model to a file as an ONNX graph, from raw pixels to labels.
 
-    The graph [1]_ has an input "X" of shape (n, n_features), float32, with any n, and the outputs
-    "label" of shape (n,), int64 or strings as the labels are, and "probabilities" of shape
-    (n, n_classes), float32, in the order of `classes_`. ONNX Runtime and many other programs run
-    it, without torch, scikit-learn or this library. The file is whole, or as it was before.
+    ONNX Runtime and other programs run the graph [1]_ without torch, scikit-learn or this library.
+    It has an input "X" of shape (n, n_features), float32, with any n, and the outputs "label" of
+    shape (n,), int64, double or string, and "probabilities" of shape (n, n_classes), float32, in
+    the order of `classes_`.
 
-    This needs the extra "onnx".
+    This function needs the extra "onnx". An existing file is replaced when the new one is complete.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
         The file to write; by convention its name ends in ".onnx".
 
     task : str or int, default=None
-        The task of a :class:`MultiTaskConvNetClassifier` whose classifier is written. Not needed
-        where there is one task.
+        Task of a :class:`MultiTaskConvNetClassifier` whose classifier is written. May be omitted
+        if there is one task.
 
     Raises
     ------
@@ -55,22 +55,22 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
     NotFittedError
         If the model is not fitted.
     TypeError
-        If the model is of another kind.
+        If the model is of another type.
     ValueError
-        If a step of the pipeline is of another kind, `task` is missing or unknown, or the labels
+        If a step of the pipeline is of another type, `task` is missing or unknown, or the labels
         are neither numbers nor strings.
     OSError
         If the file can't be written.
     torch.onnx.errors.OnnxExporterError
-        If torch can't export a network of your own, such as one whose steps depend on the pixels.
+        If torch can't export your own network, such as one with a branch that depends on pixels.
 
     See Also
     --------
-    save_model : Save a model to go on with it in Python.
+    save_model : Save a model for Python.
 
     Notes
     -----
-    Probabilities are those of `predict_proba` on float32 pixels to rounding, 1e-5.
+    Probabilities differ from those of `predict_proba` on float32 pixels by rounding, up to 1e-5.
 
     References
     ----------
@@ -103,20 +103,25 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
 
 
 def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
-    """The normalizers and the classifier of a model."""
+    """Return the normalizers and the classifier of a model."""
     check_is_fitted(model)
     steps = [("", model)]
     if isinstance(model, Pipeline):
         steps = [(name, step) for name, step in model.steps if step not in (None, "passthrough")]
-    *before, (_, classifier) = steps
-    for name, step in before:
+    *transformers, (_, classifier) = steps
+    for name, step in transformers:
         if not isinstance(step, ImageNormalizer):
             raise ValueError(
                 f"The step {name!r} of the pipeline can't be exported: it is {step!r}. Steps "
                 "before the classifier must be ImageNormalizer."
             )
     if isinstance(classifier, MultiTaskConvNetClassifier):
-        classifier = _of_task(classifier, task)
+        estimators = classifier.estimators_
+        if task is None and len(estimators) == 1:
+            (task,) = estimators
+        if not isinstance(task, Hashable) or task not in estimators:
+            raise ValueError(f"task must be one of {list(estimators)}. Got {task!r} instead.")
+        classifier = estimators[task]
     elif not isinstance(classifier, ConvNetClassifier):
         raise TypeError(
             "model must be a ConvNetClassifier, a MultiTaskConvNetClassifier or a pipeline that "
@@ -124,23 +129,11 @@ def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
         )
     elif task is not None:
         raise ValueError(f"task={task!r} was given, but {type(classifier).__name__} has no tasks.")
-    return [step for _, step in before], classifier
-
-
-def _of_task(joint: MultiTaskConvNetClassifier, task) -> ConvNetClassifier:
-    tasks = list(joint.estimators_)
-    if task is None and len(tasks) == 1:
-        task = tasks[0]
-    if not isinstance(task, Hashable) or task not in tasks:
-        got = "None was given" if task is None else f"Got task={task!r}"
-        raise ValueError(f"task must be one of {tasks}. {got}.")
-    classifier = copy.copy(joint.estimators_[task])
-    # As the joint classifier predicts, whose parameter may have changed since the fit.
-    return classifier.set_params(test_time_augmentation=joint.test_time_augmentation)
+    return [step for _, step in transformers], classifier
 
 
 class _Normalization(nn.Module):
-    """What an `ImageNormalizer` does, on float32 pixels of shape (n, n_features)."""
+    """The transform of an `ImageNormalizer` on float32 pixels of shape (n, n_features)."""
 
     def __init__(self, normalizer: ImageNormalizer, image_shape: tuple[int, int]):
         super().__init__()
@@ -152,7 +145,7 @@ class _Normalization(nn.Module):
                 for value in (normalizer.mean_, normalizer.scale_)
             )
         elif self.method == "contrast":
-            # The means of windows along both axes, as matrices.
+            # Means over windows as one matrix for each axis.
             self.shape = normalizer.image_shape_
             height, width = self.shape
             self.rows = torch.tensor(window_mean(np.eye(height)[:, :, None])[:, :, 0])
@@ -165,16 +158,15 @@ class _Normalization(nn.Module):
         epsilon = 10 * float(np.finfo(np.float32).eps)
         negligible = epsilon * images.abs().amax(dim=(1, 2), keepdim=True)
         if self.method == "image":
-            centred = images - images.mean(dim=(1, 2), keepdim=True)
-            scale = centred.square().mean(dim=(1, 2), keepdim=True).sqrt()
-            typical = scale
+            centered = images - images.mean(dim=(1, 2), keepdim=True)
+            typical = scale = centered.square().mean(dim=(1, 2), keepdim=True).sqrt()
         else:
-            centred = images - self._window_mean(images)
-            scale = self._window_mean(centred.square()).clamp(min=0).sqrt()
+            centered = images - self._window_mean(images)
+            scale = self._window_mean(centered.square()).clamp(min=0).sqrt()
             typical = scale.mean(dim=(1, 2), keepdim=True)
             scale = torch.maximum(typical, scale)
         flat = typical <= negligible
-        normalized = centred / torch.where(flat, 1.0, scale)
+        normalized = centered / torch.where(flat, 1.0, scale)
         return torch.where(flat, 0.0, normalized).float().reshape(pixels.shape)
 
     def _window_mean(self, images):
@@ -182,7 +174,7 @@ class _Normalization(nn.Module):
 
 
 class _Graph(nn.Module):
-    """From raw pixels to the index of the label and probabilities."""
+    """A network from raw pixels to the index of the label and the probabilities."""
 
     def __init__(self, normalizations, classifier: ConvNetClassifier):
         super().__init__()
@@ -203,7 +195,7 @@ def _export(graph: nn.Module, n_features: int):
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     with warnings.catch_warnings():
-        # What torch says about its own parts, and about torchvision not being there.
+        # Warnings of torch about its own modules, and about torchvision, which is not needed.
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:
@@ -222,7 +214,7 @@ def _export(graph: nn.Module, n_features: int):
 
 
 def _add_labels(proto, classes: np.ndarray) -> None:
-    """Replace the output "index" by "label": torch knows no strings."""
+    """Replace the output "index" by "label", since torch has no strings."""
     from onnx import TensorProto, helper
 
     kind = classes.dtype.kind

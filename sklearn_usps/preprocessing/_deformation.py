@@ -87,8 +87,7 @@ class RandomDeformation(BaseEstimator):
     torch.Size([100, 1, 16, 16])
     """
 
-    # Model files have this name, which outlives moves of this module.
-    __module__ = "sklearn_usps"
+    __module__ = "sklearn_usps"  # model files name public modules
 
     _parameter_constraints: ClassVar[dict] = {
         "rotation": [Interval(Real, 0, _LARGEST, closed="both")],

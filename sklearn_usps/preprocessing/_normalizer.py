@@ -142,8 +142,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     (1797, 64)
     """
 
-    # Model files have this name, which outlives moves of this module.
-    __module__ = "sklearn_usps"
+    __module__ = "sklearn_usps"  # model files name public modules
 
     _parameter_constraints: ClassVar[dict] = {
         "method": [StrOptions({"global", "pixel", "image", "contrast"})],

@@ -1,3 +1,5 @@
+"""save_model, load_model and read_metadata."""
+
 import json
 import zipfile
 
@@ -5,8 +7,16 @@ import numpy as np
 import pytest
 import sklearn
 import torch
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
+from sklearn.preprocessing import (
+    FunctionTransformer,
+    MinMaxScaler,
+    QuantileTransformer,
+    StandardScaler,
+)
+from sklearn.svm import SVC
 from torch import nn
 
 from sklearn_usps import (
@@ -15,9 +25,11 @@ from sklearn_usps import (
     MultiTaskConvNetClassifier,
     RandomDeformation,
     load_model,
+    read_metadata,
     save_model,
 )
 from sklearn_usps.networks._registry import NETWORKS
+from sklearn_usps.persistence._skops import _OF_SKLEARN
 
 FAST = {"max_epochs": 2, "batch_size": 32, "random_state": 0}
 
@@ -35,10 +47,8 @@ class Unsavable:
     def __call__(self, images, generator):
         return images
 
-    def __getstate__(self):
-        raise RuntimeError("can't be saved")
-
-    __reduce__ = __getstate__
+    def __reduce__(self):
+        raise RuntimeError("no state")
 
 
 @pytest.fixture
@@ -46,9 +56,19 @@ def path(tmp_path):
     return tmp_path / "model.skops"
 
 
+def rewrite(path, name, **changes):
+    """Change a JSON member of a saved model."""
+    with zipfile.ZipFile(path) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    members[name] = json.dumps(json.loads(members[name]) | changes).encode()
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, value in members.items():
+            archive.writestr(member, value)
+
+
 @pytest.mark.parametrize("network", sorted(NETWORKS))
 @pytest.mark.parametrize("labels", [np.array(["a", "b", "c"]), np.array([-1, 0, 4])])
-def test_a_pipeline_comes_back_as_it_was(network, labels, bars, path):
+def test_pipeline_predicts_and_reports_the_same(network, labels, bars, path):
     X, y = bars
     classifier = ConvNetClassifier(
         network=network, augmentation=RandomDeformation(rotation=5), early_stopping=True, **FAST
@@ -67,17 +87,44 @@ def test_a_pipeline_comes_back_as_it_was(network, labels, bars, path):
     loaded.fit(X, y)
 
 
-def test_the_file_holds_no_pickle(bars, path):
-    save_model(ConvNetClassifier(**FAST).fit(*bars), path)
-    with zipfile.ZipFile(path) as archive:
-        assert {name.rpartition(".")[2] for name in archive.namelist()} == {"json", "npy"}
-        for name in archive.namelist():
-            if name.endswith(".npy"):
-                with archive.open(name) as file:
-                    np.lib.format.read_array(file, allow_pickle=False)
+@pytest.mark.parametrize("estimator", _OF_SKLEARN, ids=lambda estimator: estimator.__name__)
+def test_estimators_of_scikit_learn(estimator, bars, path):
+    X, y = bars
+    scaler, classifier = StandardScaler(), ConvNetClassifier(network="luacnn", **FAST)
+    arguments = {
+        Pipeline: [[("scaler", scaler), ("network", classifier)]],
+        FeatureUnion: [[("scaler", scaler), ("other", MinMaxScaler())]],
+        ColumnTransformer: [[("scaler", scaler, slice(0, 12)), ("rest", "passthrough", [12, 20])]],
+        FunctionTransformer: [np.sqrt],
+    }
+    options = {"n_quantiles": 10} if estimator is QuantileTransformer else {}
+    model = estimator(*arguments.get(estimator, []), **options).fit(X, y)
+    save_model(model, path)
+    method = "predict_proba" if hasattr(model, "predict_proba") else "transform"
+    np.testing.assert_array_equal(getattr(load_model(path), method)(X), getattr(model, method)(X))
 
 
-def test_an_unfitted_model_comes_back_unfitted(bars, path):
+def test_other_types_must_be_trusted(bars, path):
+    X, y = bars
+    network = ConvNetClassifier(network=Linear, **FAST).fit(X, y)
+    for model, type_ in [(SVC().fit(X, y), SVC), (network, Linear)]:
+        save_model(model, path)
+        name = f"{type_.__module__}.{type_.__qualname__}"
+        with pytest.raises(ValueError, match=f"holds types that are not trusted: {name}"):
+            load_model(path)
+        for trusted in ([name], [type_]):
+            loaded = load_model(path, trusted=trusted)
+            np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("trusted", ["a.b", Linear, [3], {Linear}, np.array(["a.b", "c.d"])])
+def test_trusted_is_a_list(path, trusted):
+    save_model(ConvNetClassifier(), path)
+    with pytest.raises(TypeError, match="trusted must be a list of str and types"):
+        load_model(path, trusted=trusted)
+
+
+def test_unfitted_model_stays_unfitted(bars, path):
     save_model(ConvNetClassifier(lr=0.25), path)
     loaded = load_model(path)
     assert loaded.lr == 0.25
@@ -85,22 +132,9 @@ def test_an_unfitted_model_comes_back_unfitted(bars, path):
         loaded.predict(bars[0])
 
 
-def test_a_network_of_the_user_must_be_trusted(bars, path):
+def test_metadata_requests_come_back(bars, path):
     X, y = bars
-    model = ConvNetClassifier(network=Linear, **FAST).fit(X, y)
-    save_model(model, path)
-    name = f"{Linear.__module__}.Linear"
-    with pytest.raises(ValueError, match="not trusted") as error:
-        load_model(path)
-    assert name in str(error.value)
-    for trusted in ([name], [Linear]):
-        loaded = load_model(path, trusted=trusted)
-        np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
-
-
-def test_requests_for_metadata_come_back(bars, path):
-    X, y = bars
-    classifier = MultiTaskConvNetClassifier(network="luacnn", **FAST)
+    classifier = MultiTaskConvNetClassifier(ConvNetClassifier(network="luacnn", **FAST))
     with sklearn.config_context(enable_metadata_routing=True):
         classifier.set_fit_request(task=True).set_score_request(task=False)
         save_model(make_pipeline(ImageNormalizer(), classifier).fit(X, y), path)
@@ -109,56 +143,71 @@ def test_requests_for_metadata_come_back(bars, path):
         assert requests.fit.requests["task"] is True
         assert requests.score.requests["task"] is False
         assert loaded.set_score_request(task=True).get_metadata_routing().score.requests["task"]
-    np.testing.assert_array_equal(loaded.predict_proba(X), classifier.predict_proba(X))
 
 
-@pytest.mark.parametrize("trusted", ["a.b", Linear, [3], {Linear}, np.array(["a.b", "c.d"])])
-def test_what_is_trusted_is_a_list(path, trusted):
+def test_keys_of_dicts_come_back_or_are_refused(path):
+    params = {"__id__": 1, "__loader__": {"__id__": "a"}, "file": [2], "content": {"file": None}}
+    save_model(ConvNetClassifier(network_params=params, class_weight={0: 1, 1: 2}), path)
+    assert load_model(path).network_params == params
+    assert load_model(path).class_weight == {0: 1, 1: 2}
+    for weights in ({True: 1, False: 2}, {1: 5, "1": 6}):
+        with pytest.raises(TypeError, match=r"can't be saved.* keys that are bools, or"):
+            save_model(ConvNetClassifier(class_weight=weights), path)
+
+
+def test_metadata_is_read_without_the_model(path):
     save_model(ConvNetClassifier(), path)
-    with pytest.raises(TypeError, match="trusted must be a list of str and types"):
-        load_model(path, trusted=trusted)
+    assert read_metadata(path) == {}
+    metadata = {"data": "roweis", "error": 0.02, "seeds": [1, None], "more": {"shuffled": True}}
+    save_model(ConvNetClassifier(network=Linear), path, metadata=metadata)
+    assert read_metadata(path) == metadata  # although Linear is not trusted
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="is damaged or was not written by save_model"):
+        read_metadata(path)
 
 
-def test_a_missing_file_is_named(path):
+@pytest.mark.parametrize("value", [np.int64(1), (1, 2), {1: 2}, float("nan"), b"a", np.zeros(2)])
+def test_metadata_is_plain(value, path):
+    with pytest.raises(TypeError, match=rf"Got .* of {type(value)} for the key 'a'"):
+        save_model(ConvNetClassifier(), path, metadata={"a": value})
+    with pytest.raises(TypeError, match=r"for the key 3"):
+        save_model(ConvNetClassifier(), path, metadata={3: "a"})
+    with pytest.raises(TypeError, match="metadata must be a dict"):
+        save_model(ConvNetClassifier(), path, metadata=["a"])
+
+
+def test_newer_formats_and_other_versions_are_reported(path):
+    save_model(ConvNetClassifier(), path)
+    rewrite(path, "sklearn-usps.json", versions={"torch": "1.0"})
+    with pytest.warns(UserWarning, match=rf"written with torch 1\.0 \({torch.__version__[:3]}"):
+        load_model(path)
+    rewrite(path, "schema.json", content=3)
+    with pytest.raises(ValueError, match=r"can't be loaded: .* written with torch 1\.0"):
+        load_model(path)
+    rewrite(path, "sklearn-usps.json", format=2)
+    for read in (load_model, read_metadata):
+        with pytest.raises(ValueError, match=r"has the format 2, .* update sklearn-usps"):
+            read(path)
+
+
+def test_files_that_are_missing_damaged_or_not_regular(bars, path, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"model\.skops"):
         load_model(path)
-
-
-def test_a_damaged_file_is_named(bars, path):
+    for folder in (tmp_path, "/dev/zero"):
+        with pytest.raises(ValueError, match="is not a regular file"):
+            load_model(folder)
     save_model(ConvNetClassifier(**FAST).fit(*bars), path)
     content = path.read_bytes()
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 0xFF
     for damaged in (b"", b"no archive", content[: len(content) // 2], bytes(flipped)):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"model\.skops is damaged or was not written by"):
+        with pytest.raises(ValueError, match=r"model\.skops (is damaged|can't be loaded)"):
             load_model(path)
 
 
-def rewrite(path, name, change):
-    """Change a JSON member of a saved model."""
-    with zipfile.ZipFile(path) as archive:
-        members = {member: archive.read(member) for member in archive.namelist()}
-    content = json.loads(members[name])
-    change(content)
-    members[name] = json.dumps(content).encode()
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, value in members.items():
-            archive.writestr(member, value)
-
-
-def test_other_versions_are_told(path):
-    save_model(ConvNetClassifier(), path)
-    rewrite(path, "versions.json", lambda versions: versions.update({"torch": "1.0"}))
-    with pytest.warns(UserWarning, match=rf"written with torch 1\.0 \({torch.__version__[:3]}"):
-        load_model(path)
-    rewrite(path, "schema.json", lambda schema: schema.update({"content": 3}))
-    with pytest.raises(ValueError, match=r"can't be loaded: .* written with torch 1\.0"):
-        load_model(path)
-
-
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_model_from_a_machine_with_a_gpu_predicts_on_the_cpu(bars, path):
+def test_a_model_for_a_gpu_predicts_on_the_cpu(bars, path):
     X, y = bars
     model = ConvNetClassifier(**FAST).fit(X, y)
     expected = model.predict_proba(X)
@@ -170,7 +219,17 @@ def test_a_model_from_a_machine_with_a_gpu_predicts_on_the_cpu(bars, path):
 
 def test_a_failed_save_leaves_the_file_as_it_was(path):
     save_model(ConvNetClassifier(lr=0.5), path)
-    with pytest.raises(RuntimeError, match="can't be saved"):
-        save_model(ConvNetClassifier(augmentation=Unsavable()), path)
+
+    class Local(RandomDeformation):
+        """A class that is not found in its module."""
+
+    for model, message in [
+        (ConvNetClassifier(augmentation=Unsavable()), "can't be saved .* no state"),
+        (ConvNetClassifier(augmentation=Local()), "can't be saved .*Local"),
+        (ConvNetClassifier(augmentation=lambda images, _: images), "can't be saved .*lambda"),
+        ({"an": "estimator?"}, "model must be an estimator. Got an instance of <class 'dict'>"),
+    ]:
+        with pytest.raises(TypeError, match=message):
+            save_model(model, path)
     assert load_model(path).lr == 0.5
     assert [file.name for file in path.parent.iterdir()] == [path.name]
