@@ -129,7 +129,7 @@ def test_reproduce_refuses_an_unknown_name_in_one_line(capsys):
 
 def test_reproduce_refuses_no_seed(capsys):
     assert main(["reproduce", "luacnn", "--seeds", "0"]) == 1
-    assert capsys.readouterr().err == ("sklearn-usps: --seeds must be at least 1. Got 0 instead.\n")
+    assert capsys.readouterr().err == ("sklearn-usps: --seeds must be at least 1. Got 0.\n")
 
 
 @pytest.mark.parametrize(
