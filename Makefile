@@ -37,7 +37,7 @@ docs-check: docs
 
 # About three quarters of an hour, on a machine that does nothing else.
 bench: $(VENV)/.bench
-	for part in overhead time_to_error predict scaling n_jobs search accuracy joint; do \
+	for part in overhead time_to_error predict scaling n_jobs search accuracy multitask; do \
 	    $(BIN)/python benchmarks/bench_$$part.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/report.py
