@@ -71,6 +71,5 @@ ax.legend()
 plt.show()
 
 # %%
-# The fewer images, the larger the gain. With few images, every seed gains. With 1,000 images, which
-# already show many ways to write each digit, the circles of the two lines overlap: one seed alone
-# could suggest the opposite.
+# The fewer images, the larger the gain. With 1,000 images, which already show many ways to write
+# each digit, the circles of the two lines overlap: a single seed could suggest the opposite.
