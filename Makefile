@@ -1,10 +1,11 @@
-# `make demo` and `make test` do all the set-up themselves, in .venv.
+# Each target first installs what it needs in .venv.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
-# As many test processes as cores, each with one torch thread; code blocks of a page stay together.
-TEST_OPTIONS ?= -n auto --dist loadfile
+# One test process per core, each with one torch thread. The code blocks of a page need each other, so
+# a file stays in one process. The order of pyproject.toml is kept: it has the longest files first.
+TEST_OPTIONS ?= -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test fuzz lint types docs docs-check bench format clean
 
@@ -14,12 +15,12 @@ demo: $(VENV)/.demo
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_OPTIONS)
 
-# Hostile input and faults at length, five minutes to half an hour: twenty times the examples of `make test`,
-# new ones each time.
+# Tests of untrusted input and of faults with twenty times the random examples of `make test`, new ones in each
+# run: five minutes to half an hour.
 fuzz: $(VENV)/.dev
 	OMP_NUM_THREADS=1 SKLEARN_USPS_FUZZ_FACTOR=20 $(BIN)/python -m pytest $(TEST_OPTIONS) \
 	    --hypothesis-show-statistics tests/hostile tests/faults tests/datasets/test_usps.py \
-	    tests/neural_network/test_model_files.py
+	    tests/persistence/test_model_files.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -31,13 +32,13 @@ types: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs docs/_build/html
 
-# Opens the pages in chromium, checks the links, leaves screenshots.
+# Opens the pages in Chromium, checks the links and saves screenshots.
 docs-check: docs
 	$(BIN)/python docs/check_pages.py
 
-# About three quarters of an hour, on a machine that does nothing else.
+# Takes about 45 minutes on an idle machine; other programs falsify the times.
 bench: $(VENV)/.bench
-	for part in overhead time_to_error predict scaling n_jobs search accuracy joint; do \
+	for part in overhead time_to_error predict scaling n_jobs search accuracy multitask; do \
 	    $(BIN)/python benchmarks/bench_$$part.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/report.py

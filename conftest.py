@@ -1,4 +1,4 @@
-"""The code blocks of README and docs are tests: those of a page run one after the other."""
+"""Run the code blocks of README and docs as tests, those of a page in their order."""
 
 import os
 import tempfile
@@ -8,12 +8,12 @@ from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser as MarkdownCode
 from sybil.parsers.rest import PythonCodeBlockParser as RestCode
 
-# What the docs were built into: to collect the doctests of an example means to run it.
+# Built pages: collecting the doctests of an example would run it.
 collect_ignore = ["docs/_build", "docs/auto_examples", "docs/generated"]
 
 
 def enter_empty_folder(namespace):
-    """What a page writes is thrown away."""
+    """Run a page in a temporary folder, which takes the files that it writes."""
     namespace["__before__"], namespace["__folder__"] = Path.cwd(), tempfile.TemporaryDirectory()
     os.chdir(namespace["__folder__"].name)
 

@@ -1,11 +1,12 @@
-"""Error against the time to train and to answer: ours and other classifiers.
+"""Test error, training time and prediction time of our classifiers and of others.
 
-On roweis all train on its 10,000 training images and are tested on its 1,000 test images; on zip on
-four fifths of the 7,291 training images and tested on the rest, drawn once. Five fits each, with
-random states 0 to 4, one classifier after the other in each round.
+On roweis, all classifiers train on the 10,000 training images and are tested on the 1,000 test
+images. On zip, they train on four fifths of the 7,291 training images, drawn once, and are tested
+on the rest. Each classifier is fitted five times, with random states 0 to 4; each round fits all of
+them in turn.
 
-Nothing was chosen by these figures: the settings of ours and of the others come from
-cross-validation on training images (cross_validate.py, peers.py).
+These figures chose no settings: those come from cross-validation on training images
+(cross_validate.py, peers.py).
 """
 
 import statistics
@@ -28,7 +29,7 @@ OURS = {
 
 
 def data_sets():
-    """Training images and labels, test images and labels, by version."""
+    """Return X, y, X_test and y_test of each version."""
     roweis = [fetch_usps(subset=part, return_X_y=True) for part in ("train", "test")]
     X, y = fetch_usps(version="zip", subset="train", return_X_y=True)
     X_train, X_test, y_train, y_test = train_test_split(
@@ -45,8 +46,8 @@ def measure(model, X, y, X_test, y_test):
     model.fit(X, y)
     trained = time.perf_counter()
     predicted = model.predict(X_test)
-    answered = time.perf_counter()
-    return trained - start, answered - trained, (predicted != y_test).mean()
+    finished = time.perf_counter()
+    return trained - start, finished - trained, (predicted != y_test).mean()
 
 
 def run(quick):
@@ -54,7 +55,7 @@ def run(quick):
     seeds = range(1 if quick else 5)
     contestants = {**OURS, **PEERS}
     for version, (X, y, X_test, y_test) in data_sets().items():
-        if quick:  # on training images: the test images are for the real run
+        if quick:  # the test images are for the full run only
             X, y, X_test, y_test = X[::50], y[::50], X[1::50], y[1::50]
         OURS["recipe fast"](0).fit(X[::20], y[::20])  # warm
         measured = {name: [] for name in contestants}
@@ -72,7 +73,7 @@ def row(name, fits, predictions, errors):
         "classifier": name,
         "error": percent(errors),
         "seconds to train": round(statistics.median(fits), 3),
-        "and to answer": round(statistics.median(predictions), 3),
+        "seconds to predict": round(statistics.median(predictions), 3),
         "mean error": round(float(statistics.mean(errors)), 6),
     }
 

@@ -1,9 +1,9 @@
-"""How long a warm fetch_usps takes, beside parsing the same files without any check.
+"""Time of fetch_usps with cached files, compared with a parser that checks nothing.
 
 Run: python benchmarks/bench_fetch.py [RUNS]
 
-Prints medians over RUNS (default 11) interleaved runs, in milliseconds. Versions whose files are
-not in scikit-learn's data folder are left out.
+Prints medians over RUNS (default 11) interleaved runs, in milliseconds. Skips versions whose files
+are not in scikit-learn's data folder.
 """
 
 import gzip
@@ -56,7 +56,7 @@ def main(runs=11):
         try:
             fetch_usps(**options, download_if_missing=False)
         except OSError as error:
-            print(f"{version:8} {subset:6} left out: {error}")
+            print(f"{version:8} {subset:6} skipped: {error}")
             continue
         pairs = [(milliseconds(fetch_usps, **options), milliseconds(parse)) for _ in range(runs)]
         ours, bare = (statistics.median(column) for column in zip(*pairs, strict=True))

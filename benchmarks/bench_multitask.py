@@ -1,10 +1,10 @@
-"""What it costs and what it brings to train digits and letters together.
+"""Time and test errors of multi-task training on digits and letters, against separate networks.
 
 Run: python benchmarks/bench_multitask.py [--quick]
 
-Digits are the 10,000 of roweis that are for training; letters are Binary Alphadigits without the
-"O", whose images are those of zeros. The last 9 of each letter are for testing; of the others, each
-seed draws its own to train on.
+The digits are the 10,000 training images of roweis. The letters are the Binary Alphadigits without
+"O", whose images are those of zeros. The last 9 images of each letter are for testing; each seed
+draws its training letters from the others.
 """
 
 from functools import partial
@@ -26,12 +26,12 @@ from sklearn_usps import (
 )
 
 N_PER_LETTER = (5, 10, 20, 30)
-#: What suits few images: as many epochs and batches as the notes of ConvNetClassifier tell.
+#: Settings for few images, from the notes of ConvNetClassifier.
 FOR_FEW = {"max_epochs": 100, "batch_size": 32}
 
 
-def join(digits, letters):
-    """Images, labels and tasks of digits and letters."""
+def concatenate(digits, letters):
+    """Return X, y and task of digits and letters."""
     (X_digits, y_digits), (X_letters, y_letters) = digits, letters
     X = np.vstack([X_digits, X_letters])
     y = np.concatenate([y_digits.astype(str), y_letters])
@@ -49,13 +49,14 @@ def times(quick):
     rows = []
     for network, letters in product(("convnet", "luacnn"), (many, few)):
         params = {"network": network, "max_epochs": n_epochs, "random_state": 0}
-        # Few letters come several times in an epoch, in small batches: alone, they do so too.
+        # Multi-task training repeats few letters in an epoch and takes few of them per batch. The
+        # two fits do the same.
         passes = np.sqrt(len(digits[1]) / len(letters[1]))
-        as_joint = {"max_epochs": round(passes * n_epochs), "batch_size": round(128 / passes)}
+        repeated = {"max_epochs": round(passes * n_epochs), "batch_size": round(128 / passes)}
         seconds = interleaved(
             {
-                "joint": partial(fit_joint, join(digits, letters), params),
-                "same": partial(fit_both, digits, letters, params, as_joint),
+                "multi-task": partial(fit_multi_task, concatenate(digits, letters), params),
+                "repeated": partial(fit_both, digits, letters, params, repeated),
                 "defaults": partial(fit_both, digits, letters, params, {}),
             },
             n_runs,
@@ -65,32 +66,32 @@ def times(quick):
                 "network": network,
                 "digits": f"{len(digits[1]):,}",
                 "letters": f"{len(letters[1]):,}",
-                "seconds, joint": f"{np.median(seconds['joint']):.1f}",
-                "seconds, two fits": f"{np.median(seconds['same']):.1f}",
-                "ratio": ratio(seconds["joint"], seconds["same"]),
+                "seconds, multi-task": f"{np.median(seconds['multi-task']):.1f}",
+                "seconds, two fits": f"{np.median(seconds['repeated']):.1f}",
+                "ratio": ratio(seconds["multi-task"], seconds["repeated"]),
                 "ratio to two fits of 5 epochs of batches of 128": ratio(
-                    seconds["joint"], seconds["defaults"]
+                    seconds["multi-task"], seconds["defaults"]
                 ),
             }
         )
     return rows
 
 
-def fit_joint(joint, params):
-    X, y, task = joint
-    MultiTaskConvNetClassifier(**params).fit(X, y, task=task)
+def fit_multi_task(data, params):
+    X, y, task = data
+    MultiTaskConvNetClassifier(ConvNetClassifier(**params)).fit(X, y, task=task)
 
 
-def fit_both(digits, letters, params, of_letters):
+def fit_both(digits, letters, params, letter_params):
     ConvNetClassifier(**params).fit(*digits)
-    ConvNetClassifier(**{**params, **of_letters}).fit(*letters)
+    ConvNetClassifier(**{**params, **letter_params}).fit(*letters)
 
 
 # Errors
 
 
 def letters_to_train(n_per_letter, seed):
-    """Letters drawn from the first 30 of each."""
+    """Draw letters from the first 30 of each."""
     letters = fetch_alphadigits(drop_o=True, image_shape=(16, 16))
     rng = np.random.default_rng(seed)
     pool = np.arange(len(letters.target)).reshape(25, 39)[:, :30]
@@ -109,18 +110,18 @@ def error_alone(train, test, seed, **params):
     return 1 - make_pipeline(ImageNormalizer(), classifier).fit(*train).score(*test)
 
 
-def errors_together(digits, letters, test_digits, test_letters, seed, **params):
-    X, y, task = join(digits, letters)
-    classifier = MultiTaskConvNetClassifier(random_state=seed, **params)
+def errors_multi_task(digits, letters, test_digits, test_letters, seed, **params):
+    X, y, task = concatenate(digits, letters)
+    classifier = MultiTaskConvNetClassifier(ConvNetClassifier(random_state=seed, **params))
     model = make_pipeline(ImageNormalizer(), classifier)
     model.fit(X, y, multitaskconvnetclassifier__task=task)
-    of_digits = model.predict(test_digits[0], task="digits") != test_digits[1].astype(str)
-    of_letters = model.predict(test_letters[0], task="letters") != test_letters[1]
-    return of_digits.mean(), of_letters.mean()
+    wrong_digits = model.predict(test_digits[0], task="digits") != test_digits[1].astype(str)
+    wrong_letters = model.predict(test_letters[0], task="letters") != test_letters[1]
+    return wrong_digits.mean(), wrong_letters.mean()
 
 
 def errors_of_seed(seed, n_per_letter, quick):
-    """Errors by way of training; digits alone where `n_per_letter` is None."""
+    """Return the test errors of each way of training; of digits alone if `n_per_letter` is None."""
     torch.set_num_threads(1)
     params = {"max_epochs": 1} if quick else {}
     digits, test_digits = (
@@ -130,7 +131,7 @@ def errors_of_seed(seed, n_per_letter, quick):
         return error_alone(digits, test_digits, seed, **params)
     letters, test_letters = letters_to_train(n_per_letter, seed), letters_to_test()
     return (
-        *errors_together(digits, letters, test_digits, test_letters, seed, **params),
+        *errors_multi_task(digits, letters, test_digits, test_letters, seed, **params),
         error_alone(letters, test_letters, seed, **params),
         error_alone(letters, test_letters, seed, **{**FOR_FEW, **params}),
     )
@@ -147,12 +148,12 @@ def errors(quick):
         digits, letters, letters_alone, letters_alone_long = zip(*of_seeds, strict=True)
         rows.append(
             {
-                "letters a class": n,
+                "images per letter": n,
                 "letters alone": percent(letters_alone),
                 "letters alone, 100 epochs of batches of 32": percent(letters_alone_long),
-                "letters, joint": percent(letters),
+                "letters, multi-task": percent(letters),
                 "digits alone": percent(alone),
-                "digits, joint": percent(digits),
+                "digits, multi-task": percent(digits),
             }
         )
     return rows
@@ -160,10 +161,10 @@ def errors(quick):
 
 def run(quick):
     return {
-        "Seconds of a joint fit and of two fits, 5 epochs": times(quick),
+        "Seconds of a multi-task fit and of two fits, 5 epochs": times(quick),
         "Test errors, 10 seeds": errors(quick),
     }
 
 
 if __name__ == "__main__":
-    main("joint", run)
+    main("multitask", run)

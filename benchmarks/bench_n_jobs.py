@@ -1,8 +1,8 @@
 """GridSearchCV with one and two processes.
 
-Eight fits of the default network on the 10,000 training images of roweis, two epochs each: four
-rates, two folds, refit=False. One process is held to one thread, or has all; of two, which are
-there already, joblib gives each one thread. Five rounds.
+Each search fits the default network eight times (four rates, two folds, refit=False) on the 10,000
+training images of roweis, two epochs each. The single process uses one thread or all of them. With
+two processes, started beforehand, joblib gives each one thread. Five rounds.
 """
 
 import statistics
@@ -40,7 +40,7 @@ def run(quick):
             {
                 "search": name,
                 "seconds": f"{statistics.median(values):.1f}",
-                "time": ratio(values, seconds["n_jobs=2"]),
+                "relative time": ratio(values, seconds["n_jobs=2"]),
             }
             for name, values in seconds.items()
         ]

@@ -1,10 +1,10 @@
-"""How long a batch of training takes: ours, a bare PyTorch loop and plain skorch.
+"""Training time per batch of ConvNetClassifier, a bare PyTorch loop and plain skorch.
 
-All train the same networks on the 10,000 training images of roweis, without deformation, by
-stochastic gradient descent with momentum at a constant rate. The bare loop is what one writes by
-hand: all images in a tensor, an index for each batch, no record but the sum of the losses. "luacnn"
-is computed there both as we do it, convolution and subsampling in one, and layer by layer, as one
-would write it; so it is in skorch.
+All train the same networks on the 10,000 training images of roweis, without augmentation, by
+stochastic gradient descent with momentum at a constant rate. The bare loop is the loop one would
+write by hand: all images in a tensor, an index per batch, and only the sum of the losses is
+recorded. The loop and skorch compute "luacnn" in two ways: with convolution and subsampling fused,
+as ConvNetClassifier does, and layer by layer.
 """
 
 import statistics
@@ -24,7 +24,7 @@ EPOCHS = {"luacnn": 5, "convnet": 1}
 
 
 class LayerByLayer(nn.Sequential):
-    """The network "luacnn" as one would write it."""
+    """The network "luacnn", with convolution and subsampling not fused."""
 
     def __init__(self):
         super().__init__(
@@ -78,7 +78,7 @@ def plain_skorch(X, y, module, batch_size, epochs):
 
 
 def contestants(network, *options):
-    """Functions to time, ours first."""
+    """Return the functions to time by name, ours first."""
     X, y, batch_size, epochs = options
 
     def named():
@@ -112,8 +112,8 @@ def run(quick):
                 {
                     "network": network,
                     "batch": batch_size,
-                    "who": name,
-                    "µs a batch": round(1e6 * statistics.median(values) / n_batches),
+                    "implementation": name,
+                    "µs per batch": round(1e6 * statistics.median(values) / n_batches),
                     "time of ours": ratio(seconds["ours"], values),
                 }
                 for name, values in seconds.items()

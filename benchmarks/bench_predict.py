@@ -1,7 +1,8 @@
-"""Images a second that are classified: ours, bare PyTorch, ONNX Runtime and an SVC.
+"""Images classified per second by ConvNetClassifier, bare PyTorch, ONNX Runtime and an SVC.
 
-10,000 images in an array; probabilities as an array. The networks are ours, "fast" and the default
-one, trained for one epoch on 1,000 images: how well does not matter here.
+The input is an array of 10,000 images, the output an array of probabilities. The networks are that
+of the recipe "fast" and the default, trained for one epoch on 1,000 images, since their error does
+not matter here.
 """
 
 import io
@@ -17,7 +18,7 @@ from sklearn_usps.recipes import recipe
 
 
 def bare(module, X, batch_size):
-    """What one writes by hand."""
+    """Predict as one would write it by hand."""
     images = torch.from_numpy(X).view(-1, 1, 16, 16)
     with torch.inference_mode():
         parts = [module(batch).softmax(1) for batch in images.split(batch_size)]
@@ -25,7 +26,7 @@ def bare(module, X, batch_size):
 
 
 def onnx_session(module):
-    """The network in ONNX Runtime, None where it is not installed."""
+    """Return the network as an ONNX Runtime session; None if the package is not installed."""
     try:
         import onnxruntime
     except ImportError:
@@ -40,15 +41,15 @@ def onnx_session(module):
         verbose=False,
     ).save(file)
     options = onnxruntime.SessionOptions()
-    # Its threads would go on waiting busily while the others are timed.
+    # Spinning threads would slow the others while they are timed.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(
         file.getvalue(), options, providers=["CPUExecutionProvider"]
     )
 
 
-def softmax(scores):
-    exp = np.exp(scores - scores.max(axis=1, keepdims=True))
+def softmax(logits):
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
     return exp / exp.sum(axis=1, keepdims=True)
 
 
@@ -85,14 +86,14 @@ def run(quick):
         rows += [row(network, name, X, seconds["ours"], values) for name, values in seconds.items()]
     seconds = interleaved({"SVC": lambda: svc.predict(X)}, 1 if quick else 5)
     rows.append(row("", "SVC", X, None, seconds["SVC"]))
-    return {"Prediction, images a second of ours as a multiple of each": rows}
+    return {"Prediction, images per second of ours as a multiple of each": rows}
 
 
 def row(network, name, X, ours, seconds):
     return {
         "network": network,
-        "who": name,
-        "images a second": f"{len(X) / statistics.median(seconds):,.0f}",
+        "implementation": name,
+        "images per second": f"{len(X) / statistics.median(seconds):,.0f}",
         "rate of ours": "" if ours is None else ratio(seconds, ours),
     }
 

@@ -1,9 +1,9 @@
 """Time and memory of an epoch by the number of images, which are uint8 on disk.
 
-The images are training images of roweis, each deformed anew. A process for each number reads them
-through a memory map and fits; a thread looks every few milliseconds at how much memory the process
-has of its own, and how much is pages of the file that the system keeps at hand. Linux alone tells
-that.
+The images are randomly deformed training images of roweis. For each number of images, a separate
+process reads them through a memory map and fits. Meanwhile, a thread samples the memory of the
+process every few milliseconds: its own (RssAnon) and the pages of mapped files in the system's
+cache (RssFile). Runs on Linux only.
 """
 
 import json
@@ -20,7 +20,7 @@ from harness import main
 
 from sklearn_usps import ConvNetClassifier, RandomDeformation, fetch_usps
 
-#: Options of each network; the default one is slower, and tried on fewer images.
+#: Parameters of each network. The default network is slower and is run on fewer images.
 NETWORKS = {
     "luacnn": {"network": "luacnn", "batch_size": 256, "augmentation": None},
     "default": {},
@@ -42,14 +42,14 @@ def write_images(path, n_images):
 
 
 def memory():
-    """Megabytes of a process's own, and of files."""
+    """Return the megabytes of the process's own memory and of mapped files."""
     with Path("/proc/self/status").open(encoding="ascii") as lines:
         values = dict(line.split(":") for line in lines)
     return [int(values[key].split()[0]) / 1024 for key in ("RssAnon", "RssFile")]
 
 
 def fit(network, path):
-    """Run in a process of its own: print seconds and the growth of memory at its highest."""
+    """Fit in this process; print the seconds and the largest growth of both kinds of memory."""
     X = np.load(path, mmap_mode="r")
     y = np.load(Path(path).with_suffix(".labels.npy"))
     options = {**NETWORKS[network], "max_epochs": 1, "random_state": 0}
@@ -86,13 +86,13 @@ def run(quick):
                         "network": network,
                         "images": n_images,
                         "seconds": round(seconds, 3),
-                        "µs an image": round(1e6 * seconds / n_images, 1),
-                        "MB of the file": round(n_images * 256 / 2**20, 1),
-                        "own MB": round(own, 1),
-                        "MB kept of files": round(file, 1),
+                        "µs per image": round(1e6 * seconds / n_images, 1),
+                        "file, MB": round(n_images * 256 / 2**20, 1),
+                        "memory, MB": round(own, 1),
+                        "page cache, MB": round(file, 1),
                     }
                 )
-    return {"An epoch": rows}
+    return {"One epoch": rows}
 
 
 if __name__ == "__main__":

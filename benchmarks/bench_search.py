@@ -1,9 +1,9 @@
-"""A hundred small fits: BatchedGridSearchCV, GridSearchCV with two processes, and plain skorch.
+"""100 small fits: BatchedGridSearchCV, GridSearchCV with two processes, and plain skorch.
 
-20 candidates (learning rates and weight decays) in five folds of the 10,000 training images of
-roweis; the network "luacnn", five epochs in batches of 64, no deformation, refit=False. Plain
-skorch trains the demo's network layer by layer with the same optimizer. The processes are there
-before. Three rounds.
+Each search has 20 candidates (learning rates and weight decays) in five folds of the 10,000
+training images of roweis: the network "luacnn", five epochs in batches of 64, no augmentation,
+refit=False. Plain skorch trains the demo's network layer by layer with the same optimizer. The
+processes are started beforehand. Three rounds.
 """
 
 import statistics
@@ -64,8 +64,8 @@ def run(quick):
             {
                 "search": name,
                 "seconds": f"{statistics.median(values):.1f}",
-                "fits a second": f"{100 / statistics.median(values):.1f}",
-                "time": ratio(values, first),
+                "fits per second": f"{100 / statistics.median(values):.1f}",
+                "relative time": ratio(values, first),
                 "best score": f"{searches[name].best_score_:.4f}",
             }
             for name, values in seconds.items()

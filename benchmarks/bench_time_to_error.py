@@ -1,9 +1,9 @@
-"""The time of a fit with at most 3.5 % error on roweis, and of the demo's in bare PyTorch.
+"""Training time to at most 3.5 % error on roweis, compared with the demo in bare PyTorch.
 
-The demo takes 100,000 steps of one random image each; its error is that of the recipe "luacnn",
+The demo takes 100,000 steps, each on one random image. Its error is that of the recipe "luacnn",
 measured by `python -m sklearn_usps reproduce luacnn --data roweis`. Its network is computed layer
-by layer as in Torch7. All its steps cost the same, so that of each run a tenth is timed and
-multiplied by ten; ours are whole fits. Five rounds, of one run each.
+by layer, as in Torch7. Since all steps cost the same, the demo's time is ten times that of a tenth
+of its steps; ours is that of whole fits. Five rounds of one run each.
 """
 
 import statistics
@@ -21,7 +21,7 @@ STEPS, TIMED = 100_000, 10_000
 
 
 def demo(X, y, n_steps, seed):
-    """Train the demo's network as the demo does."""
+    """Train the demo's network with the demo's algorithm."""
     torch.manual_seed(seed)
     X, y = torch.from_numpy(X), torch.from_numpy(y)
     network = demo_network()
@@ -51,18 +51,18 @@ def run(quick):
     return {
         "Whole fits": [
             {
-                "who": "recipe one-pass",
+                "implementation": "recipe one-pass",
                 "seconds": f"{statistics.median(ours):.2f}",
                 "error": percent(errors),
                 "largest error": f"{100 * max(errors):.1f} %",
-                "time of the demo's": ratio([100 * t for t in ours], demos) + " %",
+                "share of the demo's time": ratio([100 * t for t in ours], demos) + " %",
             },
             {
-                "who": "the demo's recipe, bare PyTorch",
+                "implementation": "the demo's recipe, bare PyTorch",
                 "seconds": f"{statistics.median(demos):.1f}",
                 "error": "4.18 % ± 0.40 %",
                 "largest error": "",
-                "time of the demo's": "100 %",
+                "share of the demo's time": "100 %",
             },
         ]
     }

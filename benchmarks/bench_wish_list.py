@@ -1,11 +1,11 @@
-"""How many steps each improvement that the demo luacnn suggests takes to 4 % validation error.
+"""Steps to 4 % validation error with each improvement that the luacnn demo suggests.
 
 Run: python benchmarks/bench_wish_list.py [SEEDS]
 
-Trains on the 9,000 images of the ready validation split of roweis that are for training, one image
-a step, and looks at the error on the other 1,000 after each 9,000 steps. SEEDS (default 5) fits of
-about a minute for each recipe, in one thread. "luacnn-early-stopping" trains as "luacnn" does, so
-it is left out.
+Trains on the 9,000 training images of the validation split of roweis, one image a step, and
+computes the error on the other 1,000 after every 9,000 steps. Each recipe takes SEEDS (default 5)
+fits of about a minute, in one thread. "luacnn-early-stopping" trains as "luacnn" does and is left
+out.
 """
 
 import sys
@@ -21,7 +21,7 @@ TARGET = 0.04
 
 
 def validation_errors(name, seed, X, y, train, valid):
-    """The validation error after each epoch of a recipe."""
+    """Return the validation errors of a recipe after each epoch."""
     model = recipe(name, random_state=seed)
     if isinstance(model, Pipeline):
         X = model[:-1].fit(X[train]).transform(X)

@@ -1,15 +1,16 @@
-"""Cross-validation of settings of ConvNetClassifier, on training images alone.
+"""Cross-validation of ConvNetClassifier settings on training images.
 
 Run: python benchmarks/cross_validate.py [SETTINGS ...]
 
-SETTINGS are Python expressions such as "dict(lr=0.01)", keyword arguments of ConvNetClassifier; by
-default the one "dict()". Five stratified folds of the training images of roweis, then of zip, one
-fit of each with random_state from 0 to 4 in one torch thread, a pipeline with ImageNormalizer.
+Each of SETTINGS is a Python expression for the keyword arguments of ConvNetClassifier, such as
+"dict(lr=0.01)"; the default is one, "dict()". The classifier follows an ImageNormalizer in a
+pipeline. It is fitted on five stratified folds of the training images of roweis, then of zip, with
+random_state 0 to 4, in one torch thread.
 
-Prints errors in %: on the fold; on the fold blurred, thickened, thinned, partly covered and
-strongly deformed; and on the training images of the other version, as one more test of what holds
-up where digits are drawn differently. default_settings.csv has what the defaults were chosen
-from, averages over shifts among it, and a mean of weights that was not taken up.
+Prints errors in %: on the validation fold; on the fold blurred, thickened, thinned, partly covered
+and strongly deformed; and on the training images of the other version, whose digits are drawn in
+another style. default_settings.csv lists the settings from which the defaults were chosen, among
+them test-time augmentation and an average of weights that was not adopted.
 """
 
 import sys
@@ -50,7 +51,7 @@ CHANGES = {
 
 
 def errors(settings, X, y, X_other, y_other):
-    """The share of errors of five fits by what was tested on."""
+    """Return the error rates over five fits, by test images."""
     wrong = {name: [] for name in [*CHANGES, "other"]}
     folds = StratifiedKFold(5, shuffle=True, random_state=0).split(X, y)
     for seed, (train, valid) in enumerate(folds):

@@ -1,8 +1,8 @@
-"""What the benchmarks share: interleaved runs, tables, and the machine that they were run on.
+"""Interleaved runs, tables and machine data for all benchmarks.
 
-A benchmark is a script `bench_NAME.py` with a function ``run(quick)`` that returns tables, lists of
-rows by name. ``python benchmarks/bench_NAME.py`` prints them and writes results/NAME.json;
-``--quick`` runs a small part of it, to see that it works, and writes nothing.
+A benchmark is a script `bench_NAME.py` with a function ``run(quick)`` that returns tables by title,
+each a list of rows. ``python benchmarks/bench_NAME.py`` prints them and writes results/NAME.json.
+With ``--quick``, it runs a small part to check that the script works, and writes nothing.
 """
 
 import argparse
@@ -22,7 +22,7 @@ PACKAGES = ("numpy", "scikit-learn", "torch", "skorch", "onnxruntime")
 
 
 def interleaved(functions, n_runs):
-    """Seconds that each function takes, run after run: what slows the machine slows all of them."""
+    """Return the seconds of each function by run, in turn: a slow machine slows all of them."""
     seconds = {name: [] for name in functions}
     for _ in range(n_runs):
         for name, function in functions.items():
@@ -33,10 +33,10 @@ def interleaved(functions, n_runs):
 
 
 def ratio(seconds, others):
-    """The median of the ratios run by run, and a 94 % interval of it.
+    """Return the median of the ratios run by run, with its 94 % confidence interval.
 
-    Of five runs these are the smallest and the largest: all five lie on one side of the median in
-    one of 16 cases. Of fewer they are too, but the interval is less sure.
+    For five runs the interval is from the smallest to the largest: all five lie on one side of the
+    median in one of 16 cases. For fewer runs it is the same range, with a lower confidence.
     """
     ratios = sorted(a / b for a, b in zip(seconds, others, strict=True))
     beyond = max(int(binom.ppf(0.032, len(ratios), 0.5)) - 1, 0)
@@ -45,15 +45,15 @@ def ratio(seconds, others):
 
 
 def percent(errors):
-    """Mean and standard deviation of errors, or the one there is."""
+    """Return mean and standard deviation of errors, or their value if all are equal."""
     mean = f"{100 * statistics.mean(errors):.2f} %"
     return mean if len(set(errors)) == 1 else f"{mean} ± {100 * statistics.stdev(errors):.2f} %"
 
 
 def main(name, run):
-    """Run a benchmark, print its tables and write them down."""
+    """Run a benchmark, print its tables and write them to a file."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="only see that it works")
+    parser.add_argument("--quick", action="store_true", help="only check that it works")
     quick = parser.parse_args().quick
     start = time.perf_counter()
     tables = run(quick)

@@ -1,11 +1,11 @@
-"""Other classifiers for the same digits, and how their settings were chosen.
+"""Other classifiers for the same digits, with settings chosen by cross-validation.
 
 Run: python benchmarks/peers.py [PEER ...]
 
 Cross-validates each setting of the grids in three folds of the 10,000 training images of roweis and
-prints errors and seconds a fit; of HistGradientBoosting, which is slow, on every tenth of these
-images. The settings of `PEERS` are the best of each grid or, where two are as good within 0.1 %,
-the faster of them. peer_settings.txt has what was printed.
+prints errors and seconds per fit. HistGradientBoosting is slow and uses every tenth image. The
+settings of `PEERS` are the best of each grid or, of two within 0.1 %, the faster.
+peer_settings.txt contains the output.
 """
 
 import sys
@@ -24,7 +24,7 @@ from sklearn_usps.networks._layers import Subsampling
 
 
 def demo_network():
-    """The network of the demo, layer by layer, for rows of pixels."""
+    """Return the network of the demo, layer by layer, for rows of pixels."""
     return nn.Sequential(
         nn.Unflatten(1, (1, 16, 16)),
         nn.Conv2d(1, 6, 5),
@@ -36,7 +36,7 @@ def demo_network():
 
 
 class SeededSkorch(NeuralNetClassifier):
-    """skorch draws from torch's global generator, which is seeded as the others are."""
+    """A skorch classifier with a random state, which seeds torch's global generator."""
 
     def __init__(self, *args, random_state=None, **kwargs):
         super().__init__(*args, **kwargs)
@@ -48,7 +48,7 @@ class SeededSkorch(NeuralNetClassifier):
 
 
 def skorch(random_state=None, **settings):
-    """Plain skorch with the network of the demo."""
+    """Return plain skorch with the network of the demo."""
     return SeededSkorch(
         demo_network,
         criterion=nn.CrossEntropyLoss,
@@ -61,7 +61,7 @@ def skorch(random_state=None, **settings):
     )
 
 
-#: Functions of a random state.
+#: Functions that take a random state and return a classifier.
 PEERS = {
     "SVC": lambda seed: SVC(C=10),
     "KNeighbors": lambda seed: KNeighborsClassifier(1),
@@ -75,7 +75,7 @@ PEERS = {
     "plain skorch": lambda seed: skorch(lr=0.003, max_epochs=20, batch_size=64, random_state=seed),
 }
 
-SCALE = 0.0291  # what gamma="scale" is on these digits
+SCALE = 0.0291  # the value of gamma="scale" on these digits
 
 GRIDS = {
     "SVC": {"C": [1, 3, 10, 30], "gamma": [SCALE / 2, "scale", 2 * SCALE]},

@@ -1,4 +1,4 @@
-"""Make the tables and pictures of the docs from the results of the benchmarks.
+"""Make the tables and figures of the docs from the results of the benchmarks.
 
 Run: python benchmarks/report.py
 """
@@ -16,9 +16,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn_usps import ConvNetClassifier, ImageNormalizer, MisclassifiedDisplay, fetch_usps
 
 DOCS = Path(__file__).parent.parent / "docs"
-#: Colours that the colour-blind tell apart (M. Okabe and K. Ito, 2008).
+#: Colors that color-blind readers can distinguish (M. Okabe and K. Ito, 2008).
 OURS, OTHERS = "#0072B2", "#D55E00"
-#: Where the names stand beside the marks, in points, and what of them is there.
+#: Offset of a name from its mark, in points, and its alignment.
 RIGHT, LEFT = ((6, -3), "left"), ((-6, -3), "right")
 PLACES = {
     "MLP": ((4, -12), "left"),
@@ -34,19 +34,19 @@ def load(name):
 
 
 def write_tables(name):
-    """One file of comma-separated values per table, for the csv-table directive."""
+    """Write a CSV file per table, for the csv-table directive."""
     folder = DOCS / "results"
     folder.mkdir(exist_ok=True)
     for i, rows in enumerate(load(name)["tables"].values()):
         with (folder / f"{name}-{i}.csv").open("w", newline="", encoding="utf-8") as file:
-            shown = [key for key in rows[0] if key != "mean error"]  # there for the pictures
+            shown = [key for key in rows[0] if key != "mean error"]  # for the figures only
             writer = csv.DictWriter(file, shown, extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
 
 
 def draw_accuracy():
-    """Error against time to train, one axes per version of the digits."""
+    """Plot error against training time, one axes per version of the digits."""
     result = load("accuracy")
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 5), sharey=True, layout="constrained")
     for ax, (version, rows) in zip(axes, result["tables"].items(), strict=True):
@@ -57,7 +57,7 @@ def draw_accuracy():
 
 
 def draw_version(ax, rows):
-    """Error against time to train of all classifiers on one version."""
+    """Plot error against training time of all classifiers on one version."""
     for row in rows:
         is_ours = row["classifier"].startswith(("recipe", "default"))
         x, y = max(row["seconds to train"], 0.001), 100 * row["mean error"]
@@ -74,8 +74,8 @@ def draw_version(ax, rows):
             fontsize=8,
             color=color,
         )
-    ax.set(xscale="log", yscale="log", xlabel="seconds to train (median of 5)")
-    ax.set_ylabel("error in % (mean of 5 seeds)")
+    ax.set(xscale="log", yscale="log", xlabel="training time (s), median of 5 fits")
+    ax.set_ylabel("error (%), mean of 5 seeds")
     ax.margins(0.15)
     ax.set_xlim(right=1000)
     ax.grid(alpha=0.3)
@@ -86,7 +86,7 @@ def draw_version(ax, rows):
 
 
 def draw_overview():
-    """The digits, what is made of them in which time, and what the default gets wrong."""
+    """Plot some digits, error against training time, and the default's mistakes."""
     train, test = fetch_usps(subset="train"), fetch_usps(subset="test")
     model = make_pipeline(ImageNormalizer(), ConvNetClassifier(random_state=0))
     model.fit(train.data, train.target)
@@ -94,32 +94,32 @@ def draw_overview():
     rows = [np.hstack(train.images[train.target == digit][:10]) for digit in range(10)]
     axes[0].imshow(np.vstack(rows), cmap="gray")
     axes[0].set_axis_off()
-    axes[0].set_title(f"USPS: {len(train.target):,} digits to train on, 16 × 16 pixels")
+    axes[0].set_title(f"USPS: {len(train.target):,} training images, 16 × 16 pixels")
     draw_version(axes[1], load("accuracy")["tables"]["roweis, test images"])
     axes[1].set_title("Error on 1,000 test digits")
-    MisclassifiedDisplay.from_estimator(model, test.data, test.target, ax=axes[2])
-    axes[2].set_title(f"The default: all {axes[2].get_title().split()[1]} errors (seed 0)")
+    display = MisclassifiedDisplay.from_estimator(model, test.data, test.target, ax=axes[2])
+    axes[2].set_title(f"The default network: all {len(display.indices)} errors (seed 0)")
     _save(figure, "overview")
 
 
 def draw_scaling():
-    """Time and memory of an epoch against the number of images."""
-    rows = load("scaling")["tables"]["An epoch"]
+    """Plot time and memory of an epoch against the number of images."""
+    rows = load("scaling")["tables"]["One epoch"]
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
     for network, color, marker in [("luacnn", OURS, "o"), ("default", OTHERS, "s")]:
         part = [row for row in rows if row["network"] == network]
         n_images = [row["images"] for row in part]
-        for ax, key in zip(axes, ["seconds", "own MB"], strict=True):
+        for ax, key in zip(axes, ["seconds", "memory, MB"], strict=True):
             values = [row[key] for row in part]
             ax.plot(n_images, values, marker + "-", color=color, label=network)
     axes[1].plot(
         n_images_all := [row["images"] for row in rows if row["network"] == "luacnn"],
         [n * 256 / 2**20 for n in n_images_all],
         "k:",
-        label="the images themselves",
+        label="the file",
     )
-    axes[0].set(title="time of an epoch", ylabel="seconds", xscale="log", yscale="log")
-    axes[1].set(title="memory in addition", ylabel="MB", xscale="log")
+    axes[0].set(title="time of one epoch", ylabel="seconds", xscale="log", yscale="log")
+    axes[1].set(title="additional memory", ylabel="MB", xscale="log")
     for ax in axes:
         ax.set_xlabel("images of 16 × 16 pixels, uint8 on disk")
         ax.grid(alpha=0.3)

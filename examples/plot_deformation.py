@@ -1,16 +1,18 @@
 """
-=====================================
-More images than there are
-=====================================
+=========================================
+Data augmentation with random deformation
+=========================================
 
-In each epoch every training image is deformed anew. What does that look like, and what does it
-bring with 100, 300 and 1,000 images?
+:class:`~sklearn_usps.ConvNetClassifier` deforms the training images anew in every epoch. This
+example shows the deformed images and measures the effect on the test error with 100, 300 and 1,000
+training images.
 """
 
 # %%
 # Deformed digits
 # ---------------
-# Turned, stretched, slanted, shifted and bent a little. All can still be read as what they were.
+# :class:`~sklearn_usps.RandomDeformation` rotates, scales, shears, shifts and bends each image a
+# little. Every digit remains readable.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,28 +21,27 @@ from sklearn_usps import ConvNetClassifier, DeformationDisplay, RandomDeformatio
 
 X, y = fetch_usps(subset="train", shuffle=True, return_X_y=True)
 X_test, y_test = fetch_usps(subset="test", return_X_y=True)
-some = np.array([X[y == digit][0] for digit in (1, 2, 4, 7, 9)])
-DeformationDisplay.from_estimator(RandomDeformation(), some, random_state=0)
+digits = np.array([X[y == digit][0] for digit in (1, 2, 4, 7, 9)])
+DeformationDisplay.from_estimator(RandomDeformation(), digits, random_state=0)
 
 # %%
-# Too much of it makes other digits, or none.
+# Too strong a deformation turns some digits into other digits and makes others unreadable.
 
-display = DeformationDisplay.from_estimator(
-    RandomDeformation(rotation=60, scale=0.4, shear=0.8, elastic_alpha=40), some, random_state=0
-)
-display.ax_.set_title("Too much")
+strong = RandomDeformation(rotation=60, scale=0.4, shear=0.8, elastic_alpha=40)
+display = DeformationDisplay.from_estimator(strong, digits, random_state=0)
+display.ax_.set_title("Too strong")
 
 # %%
-# What it brings
-# --------------
-# The same network with and without deformation. A circle is one of three seeds, the line their
-# mean.
+# Effect on the test error
+# ------------------------
+# The same network is trained with and without augmentation, each with three seeds. Circles are
+# seeds, lines are their means.
 
-numbers = [100, 300, 1000]
+n_images = [100, 300, 1000]
 
 
 def error(n, augmentation, seed):
-    """Test error in %."""
+    """Return the test error in %."""
     classifier = ConvNetClassifier(
         augmentation=augmentation, max_epochs=20, batch_size=32, random_state=seed
     ).fit(X[:n], y[:n])
@@ -49,17 +50,17 @@ def error(n, augmentation, seed):
 
 figure, ax = plt.subplots(layout="constrained")
 for name, augmentation, style, color in [
-    ("as they are", None, "--", "#D55E00"),
-    ("deformed", "default", "-", "#0072B2"),
+    ("no augmentation", None, "--", "#D55E00"),
+    ("random deformation", "default", "-", "#0072B2"),
 ]:
-    errors = np.array([[error(n, augmentation, seed) for n in numbers] for seed in range(3)])
-    ax.plot(numbers, errors.mean(axis=0), style, color=color, label=name)
-    ax.plot(numbers, errors.T, "o", color=color, fillstyle="none")
+    errors = np.array([[error(n, augmentation, seed) for n in n_images] for seed in range(3)])
+    ax.plot(n_images, errors.mean(axis=0), style, color=color, label=name)
+    ax.plot(n_images, errors.T, "o", color=color, fillstyle="none")
     print(f"{name}: " + ", ".join(f"{mean:.1f} %" for mean in errors.mean(axis=0)))
 ax.set(
     xscale="log",
-    xticks=numbers,
-    xticklabels=[f"{n:,}" for n in numbers],
+    xticks=n_images,
+    xticklabels=[f"{n:,}" for n in n_images],
     xlabel="Training images",
     ylabel="Test error (%)",
     ylim=(0, None),
@@ -70,6 +71,5 @@ ax.legend()
 plt.show()
 
 # %%
-# With few images the gain is largest: the circles of the two lines lie apart. With 1,000 they meet,
-# and one seed alone could say the opposite: there are already many ways to write each digit among
-# so many images.
+# The fewer images, the larger the gain. With 1,000 images, which already show many ways to write
+# each digit, the circles of the two lines overlap: a single seed could suggest the opposite.

@@ -1,18 +1,19 @@
 """
-=====================================
-Early stopping, and the curve to see
-=====================================
+==============
+Early stopping
+==============
 
-When has a network trained long enough? Images that it does not learn from tell: first their loss
-falls with that of the training images, then it rises.
+A network that trains too long on few images overfits. The loss on a validation set shows when: it
+first falls with the training loss, then rises. Early stopping returns to the weights of its
+minimum.
 """
 
 # %%
-# Few images, many epochs
-# -----------------------
-# With 400 images and a constant rate, without deformation, a network soon knows them by heart. The
-# 1,000 images to validate are the same for all networks on this page. Without early stopping
-# they change nothing and are only recorded.
+# Overfitting
+# -----------
+# 400 images, a constant learning rate and no augmentation make LeNet-5 overfit within 40 epochs.
+# All networks of this example have the same 1,000 validation images. Without early stopping, `fit`
+# only records the loss and the error on them.
 
 import matplotlib.pyplot as plt
 
@@ -22,7 +23,7 @@ X, y = fetch_usps(subset="train", shuffle=True, return_X_y=True)
 X_test, y_test = fetch_usps(subset="test", return_X_y=True)
 X, y, X_val, y_val = X[:400], y[:400], X[400:1400], y[400:1400]
 
-settings = {
+params = {
     "network": "lenet5",
     "lr": 0.005,
     "lr_schedule": "constant",
@@ -32,46 +33,47 @@ settings = {
     "max_epochs": 40,
     "random_state": 0,
 }
-to_the_end = ConvNetClassifier(**settings).fit(X, y, X_val=X_val, y_val=y_val)
+overfitted = ConvNetClassifier(**params).fit(X, y, X_val=X_val, y_val=y_val)
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for ax, metric in zip(axes, ["loss", "error"], strict=True):
-    TrainingCurveDisplay.from_estimator(to_the_end, metric=metric, ax=ax)
-figure.suptitle("LeNet-5, 400 images, 1,000 to validate, seed 0")
+    TrainingCurveDisplay.from_estimator(overfitted, metric=metric, ax=ax)
+figure.suptitle("LeNet-5, 400 training and 1,000 validation images, seed 0")
 
 # %%
-# The training images are soon all right, and their loss goes on to zero. The validation loss is
-# smallest after a few epochs and rises slowly from then on: the network becomes surer of its
-# mistakes. The validation error hardly shows it, since about as many images stay wrong. That is why
-# early stopping goes by the loss.
+# The training loss falls to zero. The validation loss is smallest after a few epochs and then rises
+# slowly, because the network becomes more confident in its mistakes. The validation error barely
+# changes, since about the same number of images stays misclassified. Early stopping therefore
+# monitors the loss.
 
 # %%
-# Stopped early
-# -------------
-# `early_stopping` ends the same training when the loss has not fallen for some epochs, and goes
-# back to the weights of the best one. For a share of the training images instead of images of your
-# own, leave out `X_val` and `y_val`.
+# Stopping early
+# --------------
+# `early_stopping` ends the training when the validation loss has not improved for
+# `n_iter_no_change` epochs, and restores the weights of the best epoch. Without `X_val` and
+# `y_val`, `fit` holds out a fraction of the training images instead.
 
-stopped = ConvNetClassifier(**settings, early_stopping=True, n_iter_no_change=8)
+stopped = ConvNetClassifier(**params, early_stopping=True, n_iter_no_change=8)
 stopped.fit(X, y, X_val=X_val, y_val=y_val)
-print(f"Stopped after {stopped.n_iter_} epochs of 40; the best was {stopped.best_epoch_}")
-end = to_the_end.history_[-1]["valid_loss"]
+print(f"Stopped after {stopped.n_iter_} of 40 epochs; the best was {stopped.best_epoch_}")
 best = stopped.history_[stopped.best_epoch_ - 1]["valid_loss"]
-print(f"Validation loss: {best:.3f} at the best epoch, {end:.3f} after the last")
+last = overfitted.history_[-1]["valid_loss"]
+print(f"Validation loss: {best:.3f} at the best epoch, {last:.3f} after epoch 40")
 
 # %%
-# What helps more
-# ---------------
-# Deformed images never come twice, so they can't be learned by heart, and a rate that falls to
-# zero ends where it is best. The defaults need no early stopping. While the rate is high, their
-# validation error jumps; what counts is where it ends.
+# Augmentation instead
+# --------------------
+# By default, :class:`~sklearn_usps.ConvNetClassifier` deforms the images anew in every epoch, so
+# that the network cannot memorize them, and lowers the learning rate to zero. These defaults
+# overfit less and need no early stopping. Their validation error fluctuates while the learning rate
+# is high; only the last epochs matter.
 
 default = ConvNetClassifier(max_epochs=40, batch_size=32, random_state=0)
 default.fit(X, y, X_val=X_val, y_val=y_val)
-display = TrainingCurveDisplay.from_estimators({"LeNet-5": to_the_end, "defaults": default})
-display.ax_.set_title("400 images, 1,000 to validate, seed 0")
+display = TrainingCurveDisplay.from_estimators({"LeNet-5": overfitted, "defaults": default})
+display.ax_.set_title("400 training and 1,000 validation images, seed 0")
 for name, fitted in [
-    ("LeNet-5 to the end", to_the_end),
+    ("LeNet-5, 40 epochs", overfitted),
     ("LeNet-5, stopped early", stopped),
     ("defaults", default),
 ]:
@@ -79,6 +81,6 @@ for name, fitted in [
 plt.show()
 
 # %%
-# Early stopping saves time, and its network is less sure of its mistakes. It need not have fewer of
-# them: with one seed and 1,000 test images, a difference of 1 % may be chance. The distance of both
-# to the defaults is more than that.
+# Early stopping saves time and gives a less overconfident network. It does not always lower the
+# error: with one seed and 1,000 test images, a difference of one percentage point may be chance.
+# The gap between LeNet-5 and the defaults is larger than that.

@@ -1,17 +1,17 @@
 """
-=================================
-A hundred networks in one search
-=================================
+===============================
+Batched grid search of 100 fits
+===============================
 
-Which learning rate and weight decay suit the network of the original demo? Twenty candidates in
-five folds are a hundred fits; the networks of a fold are trained at once.
+Find the learning rate and the weight decay for the network of the luacnn demo. Twenty candidates in
+five folds are 100 fits; the twenty networks of a fold are trained together.
 """
 
 # %%
 # The search
 # ----------
-# A :class:`~sklearn_usps.BatchedGridSearchCV` is a grid search of scikit-learn that trains together
-# what can be trained together.
+# :class:`~sklearn_usps.BatchedGridSearchCV` is used like scikit-learn's
+# :class:`~sklearn.model_selection.GridSearchCV`, and gives the same results in less time.
 
 import time
 
@@ -39,22 +39,21 @@ search.fit(X, y)
 print(f"{5 * len(rates) * len(decays)} fits in {time.perf_counter() - start:.0f} s")
 
 # %%
-# The errors
-# ----------
-# Means over the folds, in %. The learning rate matters most: with too small a rate the network has
-# not come far in five epochs. With the largest, weight decay helps; with the others it hardly
-# matters unless it is strong. Neighbours that differ by less than the folds do (printed for the
-# best) are equally good.
+# Cross-validation errors
+# -----------------------
+# The figure shows means over the folds. The learning rate matters most: five epochs are too few for
+# the smallest rates. Weight decay helps at the largest rate; at the others it hardly matters unless
+# it is strong. Neighbors that differ by less than the standard deviation between the folds (printed
+# for the best) are equally good.
 
 errors = 100 * (1 - search.cv_results_["mean_test_score"].reshape(len(rates), len(decays)))
-best = search.best_index_
-spread = 100 * search.cv_results_["std_test_score"][best]
+spread = 100 * search.cv_results_["std_test_score"][search.best_index_]
 print(f"Best: {search.best_params_}, {errors.min():.1f} %, between folds ± {spread:.1f} %")
 figure, ax = plt.subplots(layout="constrained")
 image = ax.imshow(errors, cmap="viridis_r", norm="log")
 for (row, column), error in np.ndenumerate(errors):
-    dark = image.norm(error) > 0.5
-    ax.text(column, row, f"{error:.1f}", ha="center", va="center", color="w" if dark else "k")
+    is_dark = image.norm(error) > 0.5
+    ax.text(column, row, f"{error:.1f}", ha="center", va="center", color="w" if is_dark else "k")
 ax.set(
     xlabel="weight_decay",
     ylabel="lr",
@@ -62,6 +61,6 @@ ax.set(
     yticks=range(len(rates)),
     xticklabels=decays,
     yticklabels=rates,
-    title="Error in five folds in %: 10,000 digits, 5 epochs, seed 0",
+    title="Five-fold error in %: 10,000 digits, 5 epochs, seed 0",
 )
 plt.show()

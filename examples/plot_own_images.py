@@ -1,17 +1,18 @@
 """
-========================
-Pictures of your own
-========================
+=============================
+Predictions for your pictures
+=============================
 
-A digit that you have drawn or photographed is larger, elsewhere in the picture, dark on light:
-:func:`~sklearn_usps.prepare_image` brings it into the form of the training images.
+A digit that you draw or photograph is larger than a training image, off center, and often dark on
+light. :func:`~sklearn_usps.prepare_image` converts such a picture to the form of the training
+images.
 """
 
 # %%
-# Drawn here
-# ----------
-# A picture of your own would be ``prepare_image("my-digit.png")``. To run anywhere, this example
-# draws its digits with the mouse of a robot: lines on a light, unevenly lit page.
+# The pictures
+# ------------
+# For a picture in a file, call ``prepare_image("my-digit.png")``. This example draws its own: dark
+# lines on a light page with a shadow.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,22 +32,21 @@ STROKES = {
 
 def draw(points, width, ink):
     picture = Image.new("L", (220, 260), 255)
-    ImageDraw.Draw(picture).line(
-        [(x + 20, y + 5) for x, y in points], fill=ink, width=width, joint="curve"
-    )
-    page = np.linspace(0.75, 1.0, 260)[:, None]  # a shadow at the top
-    return np.uint8(np.asarray(picture) * page)
+    line = [(x + 20, y + 5) for x, y in points]
+    ImageDraw.Draw(picture).line(line, fill=ink, width=width, joint="curve")
+    shadow = np.linspace(0.75, 1.0, 260)[:, None]  # darkest at the top
+    return np.uint8(np.asarray(picture) * shadow)
 
 
 pictures = [draw(points, 8 + 2 * digit, 10 * digit) for digit, points in STROKES.items()]
 prepared = np.array([prepare_image(picture) for picture in pictures])
 
 # %%
-# Read
-# ----
-# Below each picture is what the network gets to see. Page and shadow are gone, and the digit fills
-# the image in both directions, as in the version "roweis": that is why the 1 is so wide. Many a 1
-# among the training images is. Strokes become about as thick as a pen's, whatever drew them.
+# The predictions
+# ---------------
+# The lower row shows the prepared images. Page and shadow are gone, and strokes of any width become
+# about as wide as those of the training images. Each digit fills its image in both directions, as
+# in the version "roweis"; this is why the 1 is so wide, as many a 1 of the training images is.
 
 X, y = fetch_usps(subset="train", shuffle=True, return_X_y=True)
 model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=8, random_state=0))
@@ -57,10 +57,10 @@ probabilities = model.predict_proba(prepared).max(axis=1)
 figure, axes = plt.subplots(2, len(pictures), figsize=(9, 4.6), layout="constrained")
 for i, digit in enumerate(STROKES):
     axes[0, i].imshow(pictures[i], cmap="gray", vmin=0, vmax=255)
-    axes[0, i].set_title(f"drawn as {digit}", fontsize=11)
+    axes[0, i].set_title(f"drawn: {digit}", fontsize=11)
     axes[1, i].imshow(prepared[i], cmap="gray")
-    axes[1, i].set_title(f"read as {labels[i]}, {probabilities[i]:.0%}", fontsize=11)
+    axes[1, i].set_title(f"predicted: {labels[i]}, {probabilities[i]:.0%}", fontsize=11)
 for ax in axes.flat:
     ax.set_axis_off()
-figure.suptitle("Pictures, and what a network sees that was trained on 5,000 digits, seed 0")
+figure.suptitle("Pictures and prepared images; network trained on 5,000 digits, seed 0")
 plt.show()

@@ -1,27 +1,22 @@
 """
-============================
-Recognize the digits of USPS
-============================
+=======================
+Recognizing USPS digits
+=======================
 
-Fetch the handwritten digits, train a convolutional network on them and look at what it gets
-wrong.
+Fetch the handwritten digits, train a convolutional network, and look at the test images that it
+misclassifies.
 """
 
 # %%
 # The digits
 # ----------
-# The rows are sorted by digit; here are 20 of each as one mosaic.
+# The images are sorted by digit. The figure shows 20 of each.
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.pipeline import make_pipeline
 
-from sklearn_usps import (
-    ConvNetClassifier,
-    ImageNormalizer,
-    MisclassifiedDisplay,
-    fetch_usps,
-)
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, MisclassifiedDisplay, fetch_usps
 
 train = fetch_usps(subset="train")
 test = fetch_usps(subset="test")
@@ -33,20 +28,21 @@ plt.axis("off")
 plt.title("USPS digits, version roweis: the first 20 of each digit")
 
 # %%
-# The network
-# -----------
-# A pipeline like any other. A part of the training images is held out, and the weights of the
-# epoch with the smallest loss on it are kept.
+# Training
+# --------
+# The network goes into a scikit-learn pipeline. With `early_stopping`, `fit` holds out a tenth of
+# the training images and keeps the weights of the epoch with the smallest loss on them.
 
 model = make_pipeline(ImageNormalizer(), ConvNetClassifier(early_stopping=True, random_state=0))
 model.fit(train.data, train.target)
+print(f"Test error {1 - model.score(test.data, test.target):.1%}")
 
 # %%
-# What it gets wrong
-# ------------------
-# These of the 1,000 test images. Under each are its label and what the network took it for, the
-# probability of that and the row of the image; the surest mistakes come first. Most of them are
-# hard for people too. With another seed, some of these are right and others are wrong.
+# Misclassified images
+# --------------------
+# Below each image are its label, the predicted digit, the probability of the prediction and the
+# image's row in the data. The most confident mistakes come first. Most of these digits are hard for
+# people too. Another seed misclassifies partly other images.
 
 MisclassifiedDisplay.from_estimator(model, test.data, test.target)
 plt.show()

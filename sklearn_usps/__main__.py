@@ -1,4 +1,4 @@
-"""`python -m sklearn_usps`."""
+"""Run the command line: `python -m sklearn_usps`."""
 
 from ._cli import main
 

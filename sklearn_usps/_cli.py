@@ -1,28 +1,31 @@
-"""The command line: fetch digits, train on them, read one's own, repeat experiments."""
+"""The command line: fetch the digits, train on them, classify pictures, reproduce experiments."""
 
 import argparse
 import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 VERSIONS = ("roweis", "luacnn", "zip")
+NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
 OUTPUT = Path("usps-output")
-#: What the command takes before the name of a subcommand.
-OWN_OPTIONS = ("-h", "--help", "--version")
 MODEL, WRONG_EXAMPLES = "model.skops", "wrong-examples.png"
+#: Options of the command itself; any other first option is one of `train`.
+TOP_LEVEL_OPTIONS = ("-h", "--help", "--version")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the process's exit status."""
-    # Read by GNU OpenMP when torch is first imported: how long threads wait for each other before
-    # they give way. By default (300,000) a fit took 25 times as long beside a program that kept
-    # both processors busy; with 10,000 it took 2.7 times as long, and no longer on an idle machine.
+    """Run the command line and return the exit status."""
+    # GNU OpenMP reads this when torch is first imported: the time that threads wait for each other
+    # before they give way. Beside a program that kept both processors busy, a fit took 25 times as
+    # long by default (300,000) and 2.7 times as long with 10,000, which costs nothing otherwise.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if not arguments or (arguments[0].startswith("-") and arguments[0] not in OWN_OPTIONS):
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in TOP_LEVEL_OPTIONS):
         arguments.insert(0, "train")
     options = _parser().parse_args(arguments)
     try:
@@ -40,84 +43,69 @@ def _parser() -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(
         prog="sklearn-usps",
-        description="USPS handwritten digits and convolutional networks. Without a command: train.",
+        description="Train convolutional networks on the USPS handwritten digits and classify "
+        "pictures of your own. Without a command: train.",
+        epilog="sklearn-usps COMMAND --help lists the options of a command.",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True)
+    for add_command in (_add_train, _add_predict, _add_reproduce, _add_fetch):
+        add_command(commands)
+    return parser
 
+
+def _add_train(commands) -> None:
     train = commands.add_parser(
-        "train", help="train a network, test it, show and save what it gets wrong"
+        "train",
+        help="train a network and save it",
+        description="Train a network with early stopping, test it, and save the model and a "
+        "picture of the test images that it misclassifies.",
     )
     _add_data_option(train)
-    train.add_argument("--network", default="convnet", help="the network (default: %(default)s)")
-    train.add_argument(
-        "--epochs",
-        type=int,
-        metavar="N",
-        help="passes over the training images (default: as built)",
-    )
-    train.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="random seed (default: %(default)s)"
-    )
-    train.add_argument(
-        "--output",
-        type=Path,
-        default=OUTPUT,
-        metavar="FOLDER",
-        help="folder for the model and the picture of the wrong examples (default: %(default)s)",
-    )
+    networks = "convnet, luacnn, lecun1989 or lenet5 (default: %(default)s)"
+    train.add_argument("--network", default="convnet", metavar="NAME", help=networks)
+    train.add_argument("--epochs", **NUMBER, help="maximum number of epochs (default: 20)")
+    train.add_argument("--seed", **NUMBER, default=0, help="random seed (default: %(default)s)")
+    saved = f"folder for {MODEL} and {WRONG_EXAMPLES} (default: %(default)s)"
+    train.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=saved)
     train.set_defaults(run=_train)
 
+
+def _add_predict(commands) -> None:
+    predict = commands.add_parser("predict", help="classify pictures, one digit each")
+    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG file of any size")
+    model = "saved model, trained on the version roweis or luacnn (default: %(default)s)"
+    predict.add_argument("--model", type=Path, default=OUTPUT / MODEL, metavar="FILE", help=model)
+    predict.set_defaults(run=_predict)
+
+
+def _add_reproduce(commands) -> None:
+    reproduce = commands.add_parser(
+        "reproduce", help="run an experiment and print the published error next to ours"
+    )
+    reproduce.add_argument("name", metavar="NAME", help="recipe, such as luacnn")
+    _add_data_option(reproduce, default=None, shown="that of the recipe")
+    reproduce.add_argument(
+        "--seeds", **NUMBER, default=5, help="fit with the seeds 0 to N - 1 (default: %(default)s)"
+    )
+    reproduce.add_argument(
+        "--hold-out",
+        **NUMBER,
+        help="only with the version zip: test on its last N training images instead of its test "
+        "images, and train on the others",
+    )
+    reproduce.set_defaults(run=_reproduce)
+
+
+def _add_fetch(commands) -> None:
     fetch = commands.add_parser("fetch", help="fetch the digits into scikit-learn's data folder")
     _add_data_option(fetch)
     fetch.set_defaults(run=_fetch)
 
-    predict = commands.add_parser(
-        "predict", help="tell which digit each picture shows (one digit a picture)"
-    )
-    predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG, any size")
-    predict.add_argument(
-        "--model",
-        type=Path,
-        default=OUTPUT / MODEL,
-        metavar="FILE",
-        help="a saved model, trained on the version roweis or luacnn: pictures are brought into "
-        "their form (default: %(default)s)",
-    )
-    predict.set_defaults(run=_predict)
 
-    reproduce = commands.add_parser(
-        "reproduce", help="run a recipe, with the published figure beside ours, if there is one"
-    )
-    reproduce.add_argument("name", metavar="NAME", help="the recipe, such as luacnn")
-    _add_data_option(reproduce, default=None, shown="as published")
-    reproduce.add_argument(
-        "--seeds",
-        type=int,
-        default=5,
-        metavar="N",
-        help="train with the random seeds 0 to N - 1 (default: %(default)s)",
-    )
-    reproduce.add_argument(
-        "--hold-out",
-        type=int,
-        metavar="N",
-        help="test on the last N training images of the version zip instead of its test images, "
-        "and train on the others",
-    )
-    reproduce.set_defaults(run=_reproduce)
-    return parser
-
-
-def _add_data_option(
-    parser: argparse.ArgumentParser, default: str | None = "roweis", shown: str = "%(default)s"
-) -> None:
-    parser.add_argument(
-        "--data",
-        choices=VERSIONS,
-        default=default,
-        help=f"version of the digits (default: {shown})",
-    )
+def _add_data_option(parser, default: str | None = "roweis", shown: str = "%(default)s") -> None:
+    shown = f"version of the digits (default: {shown})"
+    parser.add_argument("--data", choices=VERSIONS, default=default, help=shown)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -125,7 +113,7 @@ def _train(options: argparse.Namespace) -> int:
 
     from . import ConvNetClassifier, ImageNormalizer, fetch_usps, save_model
 
-    options.output.mkdir(parents=True, exist_ok=True)  # before the work that would be lost
+    options.output.mkdir(parents=True, exist_ok=True)  # an error here must not cost a whole fit
     train = fetch_usps(version=options.data, subset="train")
     test = fetch_usps(version=options.data, subset="test")
     print(
@@ -133,10 +121,7 @@ def _train(options: argparse.Namespace) -> int:
         f"{len(test.data):,} test images"
     )
     classifier = ConvNetClassifier(
-        network=options.network,
-        early_stopping=True,
-        random_state=options.seed,
-        verbose=2,
+        network=options.network, early_stopping=True, random_state=options.seed, verbose=2
     )
     if options.epochs is not None:
         classifier.set_params(max_epochs=options.epochs)
@@ -146,19 +131,19 @@ def _train(options: argparse.Namespace) -> int:
     seconds = time.perf_counter() - start
     predicted = model.predict(test.data)
     test_error = float((predicted != test.target).mean())
-    facts = {"data": options.data, "test_error": test_error, "seed": options.seed}
-    # Before anything is printed, which may fail, as in a pipe to `head`.
-    save_model(model, options.output / MODEL, metadata=facts)
+    metadata = {"data": options.data, "test_error": test_error, "seed": options.seed}
+    # Saved before the next print, which fails if standard output is a pipe to `head`.
+    save_model(model, options.output / MODEL, metadata=metadata)
     print(f"Trained in {seconds:.1f} s")
 
-    _report(test.target, predicted)
+    _print_errors(test.target, predicted)
     print(f"Model: {options.output / MODEL}")
     _draw_wrong_examples(model, test, options.output / WRONG_EXAMPLES)
     return 0
 
 
-def _report(labels, predictions) -> None:
-    """Print the report of the original demo."""
+def _print_errors(labels, predictions) -> None:
+    """Print the misclassified images and the test error in the format of the luacnn demo."""
     wrong = (labels != predictions).nonzero()[0]
     print("Index Label Prediction")
     for index in wrong:
@@ -179,8 +164,9 @@ def _draw_wrong_examples(model, test, path: Path) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> int:
+    from sklearn.datasets import get_data_home
+
     from . import fetch_usps
-    from .datasets._base import cache_folder
 
     usps = fetch_usps(version=options.data)
     n_test = len(usps.test_indices)
@@ -188,9 +174,10 @@ def _fetch(options: argparse.Namespace) -> int:
         f"USPS digits, version {options.data}: {len(usps.data) - n_test:,} training images and "
         f"{n_test:,} test images of 16 x 16 pixels"
     )
-    folder = cache_folder(None, "usps")
-    if folder.exists():
-        print(f"Files: {folder}")
+    with suppress(OSError):  # on a read-only disk, fetch_usps works without a folder
+        folder = Path(get_data_home(), "usps")
+        if folder.exists():
+            print(f"Files: {folder}")
     return 0
 
 
@@ -199,10 +186,10 @@ def _predict(options: argparse.Namespace) -> int:
     from ._utils._models import input_image_shape
 
     if not options.model.exists():
-        raise OSError(f"there is no model {options.model}: run `sklearn-usps train` first")
+        raise OSError(f"no model file {options.model}: run `sklearn-usps train` first")
     model = load_model(options.model)
     if not hasattr(model, "predict_proba"):
-        raise ValueError(f"the model {options.model} gives no probabilities (predict_proba)")
+        raise ValueError(f"the model in {options.model} has no predict_proba: save a classifier")
     image_shape = input_image_shape(model) or (16, 16)
     width = max(len(path) for path in [*options.images, "Image"])
     print(f"{'Image':{width}} Digit Probability")
@@ -221,29 +208,13 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _reproduce(options: argparse.Namespace) -> int:
-    from . import fetch_usps
     from .recipes import RECIPES, recipe
 
     if options.seeds < 1:
-        raise ValueError(f"--seeds must be at least 1. Got {options.seeds} instead.")
-    recipe(options.name)  # an unknown name is told before the digits are fetched
-    chosen = RECIPES[options.name]
-    version = options.data or chosen.version
-    if options.hold_out is not None and version != "zip":
-        raise ValueError(
-            f"--hold-out needs images in random order, those of version {version} are sorted by "
-            "class: set --data zip."
-        )
-    X, y = fetch_usps(version=version, subset="train", return_X_y=True)
-    if options.hold_out is None:
-        X_test, y_test = fetch_usps(version=version, subset="test", return_X_y=True)
-    else:
-        if not 1 <= options.hold_out < len(X):
-            raise ValueError(
-                f"--hold-out must be between 1 and {len(X) - 1:,}. Got {options.hold_out} instead."
-            )
-        X, X_test = X[: -options.hold_out], X[-options.hold_out :]
-        y, y_test = y[: -options.hold_out], y[-options.hold_out :]
+        raise ValueError(f"--seeds must be at least 1. Got {options.seeds}.")
+    recipe(options.name)  # raises for an unknown name before the digits are fetched
+    version = options.data or RECIPES[options.name].version
+    X, y, X_test, y_test = _fetch_train_test(version, options.hold_out)
     print(
         f"Recipe {options.name} on version {version}: {len(X):,} training images, {len(X_test):,} "
         + ("test images" if options.hold_out is None else "held out to test on")
@@ -258,19 +229,36 @@ def _reproduce(options: argparse.Namespace) -> int:
         errors.append(1 - model.score(X_test, y_test))
         print(f"{seed:4d} {train_error:11.2%} {errors[-1]:10.2%} {seconds:5.1f} s", flush=True)
     print(_summary(errors))
-    print(_published(chosen))
+    print(_published(RECIPES[options.name]))
     return 0
 
 
+def _fetch_train_test(version: str, n_held_out: int | None):
+    """Return X, y, X_test and y_test; the latter two are training images if some are held out."""
+    from . import fetch_usps
+
+    if n_held_out is not None and version != "zip":
+        raise ValueError(
+            f"--hold-out needs images in random order, but version {version} is sorted by class: "
+            "set --data zip."
+        )
+    X, y = fetch_usps(version=version, subset="train", return_X_y=True)
+    if n_held_out is None:
+        return X, y, *fetch_usps(version=version, subset="test", return_X_y=True)
+    if not 1 <= n_held_out < len(X):
+        raise ValueError(f"--hold-out must be between 1 and {len(X) - 1:,}. Got {n_held_out}.")
+    return X[:-n_held_out], y[:-n_held_out], X[-n_held_out:], y[-n_held_out:]
+
+
 def _summary(errors: Sequence[float]) -> str:
-    """The mean of the test errors and, of several, their standard deviation."""
+    """Return the mean of the test errors and, of several, their standard deviation."""
     if len(errors) == 1:
         return f"Test error {errors[0]:.2%}, one seed"
     return f"Test error {mean(errors):.2%} ± {stdev(errors):.2%} over {len(errors)} seeds"
 
 
 def _published(chosen) -> str:
-    """What to compare the result of a recipe with."""
+    """Return a line with the published result of a recipe."""
     if chosen.published is None:
         return f"Published: no figure. Source: {chosen.source}"
     return f"Published: {chosen.published} on version {chosen.version} ({chosen.source})"

@@ -1,8 +1,9 @@
-"""Experiments by name: published ones, and some for little time."""
+"""Experiments by name: published ones and fast settings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,20 +18,20 @@ __all__ = ["RECIPES", "Recipe", "recipe"]
 
 
 class Recipe(NamedTuple):
-    """What was published of an experiment, and how to set it up."""
+    """An experiment: its data, its published result and its estimator."""
 
     #: The version of the digits, as in `fetch_usps`.
     version: str
-    #: The published figures, None where there are none.
+    #: The published errors; None if there are none.
     published: str | None
-    #: Where the experiment, or the idea to it, was published.
+    #: The publication of the experiment or of the idea behind it.
     source: str
-    #: Makes the estimator from a random state.
+    #: A function that takes a random state and returns the estimator.
     make: Callable[[Any], Any]
 
 
 def _luacnn(random_state, **changes):
-    """The training of the demo: 100,000 steps on one random sample each."""
+    """Return the demo's classifier: 100,000 steps of gradient descent, each on one random image."""
     options = {
         "network": "luacnn",
         "optimizer": "sgd",
@@ -51,20 +52,7 @@ def _luacnn_normalized(random_state):
     return make_pipeline(ImageNormalizer(), _luacnn(random_state))
 
 
-def _luacnn_fan_in(random_state):
-    return _luacnn(random_state, lr_scaling="fan-in")
-
-
-def _luacnn_efficient_backprop(random_state):
-    return _luacnn(random_state, lr_scaling="efficient-backprop")
-
-
-def _luacnn_early_stopping(random_state):
-    return _luacnn(random_state, early_stopping=True)
-
-
 def _minibatch(random_state):
-    """The demo's network, trained as well as cross-validation on training images found."""
     classifier = ConvNetClassifier(
         network="luacnn",
         lr=0.02,
@@ -80,7 +68,6 @@ def _minibatch(random_state):
 
 
 def _fast(random_state, **changes):
-    """A small network, trained as cross-validation found best for the time."""
     options = {
         "network_params": {
             "n_channels": (24, 32),
@@ -96,16 +83,12 @@ def _fast(random_state, **changes):
     return make_pipeline(ImageNormalizer(), classifier)
 
 
-def _one_pass(random_state):
-    return _fast(random_state, lr=0.04, batch_size=48, max_epochs=1)
-
-
 def _lecun1989(random_state):
-    """The paper's network, passes and input in [-1, 1], by plain gradient descent."""
+    """Return the paper's network with its number of passes and its input range, [-1, 1]."""
     classifier = _luacnn(
         random_state, network="lecun1989", lr=0.03, sampling="shuffle", max_epochs=23
     )
-    # A function of numpy's, so that a saved model holds none of ours.
+    # NumPy's function, so that a saved model refers to no function of this package.
     scaler = FunctionTransformer(
         np.interp, kw_args={"xp": [0, 1], "fp": [-1, 1]}, feature_names_out="one-to-one"
     )
@@ -115,16 +98,20 @@ def _lecun1989(random_state):
 _IDEAS = 'H. Penedones, luacnn, "Possible Improvements"'
 _CHOSEN = "settings chosen by cross-validation on training images"
 
-#: The experiments that there are, by name.
+#: All experiments, by name.
 RECIPES: dict[str, Recipe] = {
     "luacnn": Recipe("luacnn", "test error 3-4 %", "H. Penedones, luacnn", _luacnn),
     "luacnn-normalized": Recipe("luacnn", None, _IDEAS, _luacnn_normalized),
-    "luacnn-fan-in": Recipe("luacnn", None, _IDEAS, _luacnn_fan_in),
-    "luacnn-efficient-backprop": Recipe("luacnn", None, _IDEAS, _luacnn_efficient_backprop),
-    "luacnn-early-stopping": Recipe("luacnn", None, _IDEAS, _luacnn_early_stopping),
+    "luacnn-fan-in": Recipe("luacnn", None, _IDEAS, partial(_luacnn, lr_scaling="fan-in")),
+    "luacnn-efficient-backprop": Recipe(
+        "luacnn", None, _IDEAS, partial(_luacnn, lr_scaling="efficient-backprop")
+    ),
+    "luacnn-early-stopping": Recipe("luacnn", None, _IDEAS, partial(_luacnn, early_stopping=True)),
     "minibatch": Recipe("luacnn", None, _CHOSEN, _minibatch),
     "fast": Recipe("roweis", None, _CHOSEN, _fast),
-    "one-pass": Recipe("roweis", None, _CHOSEN, _one_pass),
+    "one-pass": Recipe(
+        "roweis", None, _CHOSEN, partial(_fast, lr=0.04, batch_size=48, max_epochs=1)
+    ),
     "lecun1989": Recipe(
         "zip", "training error 0.14 %, test error 5.0 %", "LeCun et al., 1989", _lecun1989
     ),
@@ -136,35 +123,35 @@ RECIPES: dict[str, Recipe] = {
     prefer_skip_nested_validation=True,
 )
 def recipe(name, *, random_state=None):
-    """Return an estimator set up as in an experiment.
+    """Return the estimator of an experiment.
 
     ``python -m sklearn_usps reproduce NAME`` trains and tests it.
 
     Parameters
     ----------
     name : str
-        The experiment. ``RECIPES[name]`` has the version of the digits that it is meant for, the
-        published figures and their source.
+        The experiment. ``RECIPES[name]`` holds the version of the digits it is meant for, the
+        published errors and their source.
 
-        - "luacnn": the demo [1]_: a small network trained by 100,000 steps of stochastic gradient
-          descent at rate 0.01, each on one image drawn at random. Test error 3-4 % on the version
-          "luacnn".
+        - "luacnn": the luacnn demo [1]_, a small network trained by 100,000 steps of stochastic
+          gradient descent at a learning rate of 0.01, each on one image drawn at random. The
+          published test error is 3-4 % on the version "luacnn".
         - "luacnn-normalized", "luacnn-fan-in", "luacnn-efficient-backprop",
-          "luacnn-early-stopping": the same with one improvement that the demo suggests without a
-          figure. The pixels are normalized; the rates of the layers depend on the number of
-          connections, in the way of [2]_ or in that of [3]_; a tenth of the training images
-          chooses the epoch whose weights are kept.
-        - "minibatch": the network of the demo, trained in seconds to less error: normalized pixels,
-          deformed images, and AdamW with a one-cycle rate in batches of 64. The settings were
+          "luacnn-early-stopping": the demo with one of the improvements that its author suggests.
+          Respectively: normalized pixels; learning rates per layer that depend on the number of
+          connections, as in [2]_; the same, as in [3]_; early stopping on a tenth of the training
+          images.
+        - "minibatch": the demo's network with normalized pixels and random deformation, trained in
+          seconds by AdamW with a one-cycle learning rate and batches of 64. The settings were
           chosen by cross-validation on the training images of the version "roweis".
-        - "fast": a small batch-normalized network, trained in 0.6 seconds on two cores; on "roweis"
-          to less error than a support vector classifier reaches. The settings were chosen by
-          cross-validation on the training images of the versions "roweis" and "zip".
-        - "one-pass": the same network, trained by one pass over the images.
-        - "lecun1989": the network of [4]_ after 23 passes over the training images, one at a time.
-          Training error 0.14 %, test error 5.0 % on the version "zip". The paper's rates come from
-          second derivatives; here the gradient descent is plain, at a rate that was chosen on
-          the training images.
+        - "fast": a small batch-normalized network that trains in 0.6 seconds on two cores. On
+          "roweis" its error is lower than that of a support vector classifier. The settings were
+          chosen by cross-validation on the training images of the versions "roweis" and "zip".
+        - "one-pass": the network of "fast", trained by one pass over the images.
+        - "lecun1989": the network of [4]_ after 23 passes over the training images, one image a
+          step. The published training error is 0.14 % and the test error 5.0 % on the version
+          "zip". The paper derives its learning rates from second derivatives. This recipe uses
+          plain gradient descent with one learning rate, chosen on the training images.
 
     random_state : int, RandomState instance or None, default=None
         The `random_state` of the :class:`~sklearn_usps.ConvNetClassifier`.
@@ -177,7 +164,7 @@ def recipe(name, *, random_state=None):
     Raises
     ------
     ValueError
-        If there is no such experiment.
+        If `name` is not the name of an experiment.
 
     References
     ----------

@@ -1,17 +1,17 @@
 """
-================================
-When one machine is not enough
-================================
+==========================
+Searches on a Dask cluster
+==========================
 
-Any search of scikit-learn goes to a `Dask <https://www.dask.org>`_ cluster where it is called
-within ``parallel_config("dask")``. Here the cluster is two processes on this machine.
+Inside ``parallel_config("dask")``, the fits of a search run on a `Dask <https://www.dask.org>`_
+cluster. In this example the cluster is two processes on the same machine.
 """
 
 # %%
-# A cluster
-# ---------
-# ``Client("tcp://scheduler-address:8786")`` would be one of many machines, each with sklearn-usps
-# installed.
+# The cluster
+# -----------
+# ``Client("tcp://scheduler-address:8786")`` connects to a cluster of several machines instead.
+# Install sklearn-usps on each of them.
 
 import time
 
@@ -27,19 +27,18 @@ if __name__ == "__main__":
     print(f"{len(client.scheduler_info()['workers'])} workers")
 
 # %%
-# A search on it
-# --------------
-# ``scatter`` sends the images to each worker once. The networks of a fold are trained at once, in
-# two stacks, one for each worker. With so little to do, sending it costs a good part of the time:
-# a cluster pays where a search takes minutes.
+# The search
+# ----------
+# ``scatter`` sends the images to each worker once. The search splits the eight networks of a fold
+# into two batches, one for each worker. Sending so small a search takes a good part of its time: a
+# cluster pays off for searches of several minutes.
 
 if __name__ == "__main__":
     X, y = fetch_usps(subset="train", shuffle=True, return_X_y=True)
     X, y = X[:3000], y[:3000]
+    classifier = ConvNetClassifier(network="luacnn", max_epochs=5, random_state=0)
     search = BatchedGridSearchCV(
-        make_pipeline(
-            ImageNormalizer(), ConvNetClassifier(network="luacnn", max_epochs=5, random_state=0)
-        ),
+        make_pipeline(ImageNormalizer(), classifier),
         {"convnetclassifier__lr": np.geomspace(0.001, 0.1, 8)},
         cv=3,
     )

@@ -1,19 +1,20 @@
 """
-================
-Your own network
-================
+===============
+Custom networks
+===============
 
-Any :class:`torch.nn.Module` can be trained: here one with residual connections, searched as any
-other parameter.
+:class:`~sklearn_usps.ConvNetClassifier` trains any :class:`torch.nn.Module`. This example defines a
+network with residual connections, searches for its depth, and plots its hidden layer.
 """
 
 # %%
-# A network with residual connections
-# -----------------------------------
+# A residual network
+# ------------------
 # The constructor takes the shape of the images and the number of classes; `forward` takes images
-# and returns scores. With `features`, the last hidden layer, there is a method `transform`. Given
-# a keyword `generator`, a constructor can draw from the generator of the fit; this one doesn't,
-# so torch's global generator is seeded while it is built and trained, and put back.
+# and returns logits. An optional method `features` returns the last hidden layer and gives the
+# classifier a method `transform`. A constructor with a keyword `generator` receives the random
+# generator of the fit. This one has none, so `fit` seeds torch's global generator for as long as it
+# runs.
 
 import matplotlib.pyplot as plt
 from sklearn.decomposition import PCA
@@ -41,19 +42,20 @@ class ResidualNetwork(nn.Module):
         self.output = nn.Linear(n_channels, n_classes)
 
     def features(self, images):
-        planes = self.first(images).relu()
+        maps = self.first(images).relu()
         for block in self.blocks:
-            planes = (planes + block(planes)).relu()
-        return planes.mean((2, 3))
+            maps = (maps + block(maps)).relu()
+        return maps.mean((2, 3))
 
     def forward(self, images):
         return self.output(self.features(images))
 
 
 # %%
-# In a search
+# Grid search
 # -----------
-# The parameters of its constructor are `network_params`.
+# `network_params` holds the further arguments of the constructor, and a search treats it as any
+# other parameter.
 
 usps = fetch_usps(subset="train", shuffle=True)
 X, y = usps.data[:3000], usps.target[:3000]
@@ -74,16 +76,15 @@ print(f"Test error of the best {1 - search.score(X_test, y_test):.1%}")
 # %%
 # The hidden layer
 # ----------------
-# Two principal components of what the output layer gets. Each digit is a cloud of its own, mostly
-# beside others. Where two overlap, the picture is not the proof of a confusion: the layer has 16
-# dimensions, and the network may tell them apart in those that are not shown.
+# `transform` returns the 16 values that the output layer receives. The figure shows their first two
+# principal components. Most digits form a cluster of their own. Where two clusters overlap, the
+# network may still separate them in the other dimensions.
 
 features = search.best_estimator_.transform(X_test)
 components = PCA(2).fit_transform(features)
 figure, ax = plt.subplots(layout="constrained", figsize=(6.4, 6))
 for digit in range(10):
-    of_digit = components[y_test == digit]
-    ax.scatter(*of_digit.T, marker=f"${digit}$", s=40)
+    ax.scatter(*components[y_test == digit].T, marker=f"${digit}$", s=40)
 ax.set(
     xlabel="First principal component",
     ylabel="Second principal component",
