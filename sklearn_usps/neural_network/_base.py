@@ -53,6 +53,10 @@ from ._validation import (
 class BaseConvNet(ClassifierMixin, BaseEstimator):
     """A classifier that trains a skorch net, available as `net_`."""
 
+    #: The network and its parameters at the time of the first fit.
+    _network: tuple[str | type[torch.nn.Module], dict | None]
+    class_weight: dict | str | None
+
     # The template of fit and partial_fit
 
     def _fit(self, X, y, sample_weight, **options):
@@ -212,10 +216,10 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         """Raise a ValueError if the samples to train on are of one class."""
         n_classes = np.count_nonzero(np.bincount(y_encoded))
         if n_classes < 2:
-            trimmed = len(np.unique(y_given)) > n_classes
+            trimmed = " after sample_weight and class_weight trimmed those of weight zero"
             raise ValueError(
                 f"The number of classes has to be greater than one; got {n_classes} class"
-                + " after sample_weight and class_weight trimmed those of weight zero" * trimmed
+                + (trimmed if len(np.unique(y_given)) > n_classes else "")
             )
 
     def _split(self, data: LabeledImages, class_weight, **options):

@@ -112,6 +112,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     """
 
     __module__ = "sklearn_usps"  # model files name public modules
+    _estimator: ConvNetClassifier
 
     _parameter_constraints: ClassVar[dict] = {
         "estimator": [HasMethods(["fit", "predict"])],
@@ -380,8 +381,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
     def _make_estimators(self) -> dict[str, ConvNetClassifier]:
         """Return a classifier for each task, whose network is that of the task in `net_`."""
-        estimators = {}
-        networks = self.net_.module_.networks
+        estimators, networks = {}, self.net_.module_.networks
         for task, classes, network in zip(*self._labels(), networks, strict=True):
             estimator = copy.copy(self._estimator)
             history = self.net_.history_of_task(task.item())

@@ -6,7 +6,9 @@ operation is called once for all networks, which `torch.func.vmap` makes of the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -89,7 +91,7 @@ class BatchedTrainer(Trainer):
         concerns the loss, the learning rates and the weight decay.
     """
 
-    def __init__(self, trainers: list[Trainer]):
+    def __init__(self, trainers: Sequence[Trainer]):
         lead = trainers[0]
         super().__init__(
             BatchedNetwork([trainer.module_ for trainer in trainers]),
@@ -109,7 +111,7 @@ class BatchedTrainer(Trainer):
         self.smoothing_ = self._column([t.config.label_smoothing for t in self.trainers])
         self.lr_factors_ = torch.stack(list(map(_flat_lr_factors, self.trainers))).to(self.device)
         options = [trainer.config.optimizer_options for trainer in self.trainers]
-        self.optimizer_ = BATCHED_OPTIMIZERS[self.config.optimizer](
+        self.optimizer_: Any = BATCHED_OPTIMIZERS[self.config.optimizer](
             self.module_.matrix,
             weight_decay=self._column([each.get("weight_decay", 0.0) for each in options]),
             momentum=self._column([each.get("momentum", 0.0) for each in options]),
@@ -119,7 +121,7 @@ class BatchedTrainer(Trainer):
     def _column(self, values):
         return torch.tensor(values, dtype=torch.float32, device=self.device)[:, None]
 
-    def train_all(self, data: list[WeightedSubset], valid_data: WeightedSubset | None):
+    def train_all(self, data: Sequence[WeightedSubset], valid_data: WeightedSubset | None):
         """Train all networks on the same samples, with weights of its own for each.
 
         Returns
@@ -249,7 +251,7 @@ class _Histories(Callback):
 _FIGURES = ("lr", "train_loss", "train_error", "valid_loss", "valid_error", "valid_acc")
 
 
-def _combine(data: list[WeightedSubset]) -> WeightedSubset:
+def _combine(data: Sequence[WeightedSubset]) -> WeightedSubset:
     """Return the samples of all networks, with a column of weights for each."""
     first = data[0]
     if not all(np.array_equal(each.indices, first.indices) for each in data):

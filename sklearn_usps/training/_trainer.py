@@ -125,7 +125,7 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
-        self.train_split = lambda *args: (data, valid_data)
+        self.train_split: Any = lambda *args: (data, valid_data)
         self.partial_fit(data.dataset.X, data.dataset.y)
         self.train_split = None  # it refers to the validation set
         if self.history and not self.interrupted_:
