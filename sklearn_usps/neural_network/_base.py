@@ -182,8 +182,9 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         if partial:
             check_partial_fit_params(self)
         continuing = hasattr(self, "net_") and (partial or self.warm_start)
-        if not continuing and hasattr(self, "net_"):
-            del self.net_  # not to stay beside the classes of a fit that fails
+        if not continuing:
+            for name in ("net_", "classes_"):  # not to stay when this fit fails
+                self.__dict__.pop(name, None)
         return self, continuing
 
     def _inner(self):

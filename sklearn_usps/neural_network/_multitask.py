@@ -304,12 +304,13 @@ class MultiTaskConvNetClassifier(BaseConvNet):
                 f"{type(self).__name__} in a Pipeline. Got {type(self.estimator).__name__} instead."
             )
         continuing = hasattr(self, "net_") and (partial or self.estimator.warm_start)
+        estimator = clone(self.estimator)
         if continuing:
-            self._estimator.set_params(**self.estimator.get_params(deep=False))
+            self._estimator.set_params(**estimator.get_params(deep=False))
         else:
             for name in ("net_", "estimators_"):  # not to stay beside what a failed fit has learned
                 self.__dict__.pop(name, None)
-            self._estimator = clone(self.estimator)
+            self._estimator = estimator
         self._estimator._validate_params()
         if partial:
             check_partial_fit_params(self._estimator)
@@ -331,6 +332,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
             labels = labels_of_partial_fit(classes, task, previous)
         else:
             labels = labels_of_fit(y, task, previous)
+        # Kept apart from the parameter, which may change before the network is restored.
+        self._task_weights = check_task_weights(self.task_weights or {}, labels.tasks.tolist())
         self.tasks_, self._task_classes = labels
         self.classes_ = np.unique(np.concatenate(labels.classes))
 
@@ -363,8 +366,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
     def _make_trainer(self, network, config, generator):
         options = {"config": config, "generator": generator, "task_sizes": self._labels().sizes()}
-        task_weights = check_task_weights(self.task_weights or {}, self.tasks_.tolist())
-        return MultiTaskTrainer(network, task_weights=task_weights, **options).initialize()
+        return MultiTaskTrainer(network, task_weights=self._task_weights, **options).initialize()
 
     def _set_fitted_attributes(self, trainer):
         super()._set_fitted_attributes(trainer)
@@ -391,10 +393,16 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
     def __getstate__(self):
         state = super().__getstate__()
-        state.pop("estimators_", None)  # made anew, since they share the tensors of `net_`
+        if estimators := state.pop("estimators_", None):  # made anew: they share tensors of `net_`
+            # The one parameter with which each predicts, and which the user may have set.
+            state["_test_time"] = [each.test_time_augmentation for each in estimators.values()]
         return state
 
     def __setstate__(self, state):
+        state = dict(state)
+        test_time = state.pop("_test_time", ())
         super().__setstate__(state)
         if hasattr(self, "net_"):
             self.estimators_ = self._make_estimators()
+            for estimator, value in zip(self.estimators_.values(), test_time, strict=True):
+                estimator.test_time_augmentation = value

@@ -150,7 +150,8 @@ class MultiTaskTrainer(Trainer):
     def record_epoch(self, prefix, counts):
         """Record the losses and errors of the tasks, and their means."""
         records = self.history[-1].setdefault("tasks", {name: {} for name in self.tasks})
-        for record, (loss, n_samples, wrong, weight) in zip(records.values(), counts, strict=True):
+        of_tasks = zip(records.values(), counts.tolist(), strict=True)
+        for record, (loss, n_samples, wrong, weight) in of_tasks:
             if n_samples:
                 record[prefix + "_loss"] = loss / n_samples
                 record[prefix + "_error"] = wrong / weight
