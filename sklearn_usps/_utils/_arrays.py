@@ -1,6 +1,6 @@
 """Array-likes as arrays of numbers or labels.
 
-scikit-learn's checks come afterwards. The guards here stop conversions that numpy does silently.
+scikit-learn's checks come afterwards. These stop conversions that numpy does silently.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ def as_array(values, name: str):
         return values
     try:
         array = np.asanyarray(values)
-    except (TypeError, ValueError) as error:  # numpy's message names no parameter
-        raise ValueError(
-            f"`{name}` is not an array: pass an array, or lists of equal lengths. {error}"
-        ) from error
+    except (TypeError, ValueError, RuntimeError) as error:  # these messages name no parameter
+        message = f"`{name}` is not an array: pass an array, or lists of equal lengths. {error}"
+        raise ValueError(message) from error
     # numpy drops the masks of the rows of a list.
     if any(map(np.ma.is_masked, values if isinstance(values, (list, tuple)) else [array])):
         raise ValueError(
@@ -64,20 +63,27 @@ def as_numbers(values, name: str):
 
 
 def check_labels(labels, name: str):
-    """Check that labels are all strings or all of another type; None is left to scikit-learn.
+    """Check that labels are all strings or all of another type that can be sorted.
 
     Where a list has strings and numbers, numpy would convert the numbers to strings silently.
     """
+    if labels is None:  # scikit-learn's error is clear
+        return None
     array = as_array(labels, name)
     objects = labels if isinstance(labels, (list, tuple)) else np.asarray(array)
     if isinstance(objects, np.ndarray):
         objects = objects.ravel() if objects.dtype.kind == "O" else []
-    if len({isinstance(label, str) for label in objects}) > 1:
+    are_strings = {isinstance(label, str) for label in objects}
+    if len(are_strings) > 1:
         raise ValueError(
             f"{name} has labels of mixed types, strings and others. Convert all of them to "
             f"strings, for example by {name} = [str(label) for label in {name}]."
         )
-    return None if labels is None else array
+    try:
+        np.unique(array if are_strings == {False} else [])
+    except TypeError as error:
+        raise TypeError(f"`{name}` must have strings or numbers: {error}") from error
+    return array
 
 
 def _is_table(values) -> bool:

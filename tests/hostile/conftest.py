@@ -1,4 +1,4 @@
-"""How many examples the tests of hostile input draw, and what may come out of a call.
+"""Number of examples of the tests of hostile input.
 
 SKLEARN_USPS_FUZZ_FACTOR multiplies the number of examples, and of the faults in tests/faults. At 1,
 the ordinary run, the examples are the same each time; a longer run draws new ones.

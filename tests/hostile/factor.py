@@ -1,4 +1,4 @@
-"""How much longer than ordinary the run is, from the environment; see conftest.py."""
+"""Factor of the number of examples, from the environment; see conftest.py."""
 
 import os
 

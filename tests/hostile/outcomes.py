@@ -1,25 +1,25 @@
-"""What may come out of a call with hostile input: an answer, or a clear error."""
+"""Outcomes of a call with hostile input: an answer, or a clear error."""
 
 import re
 import warnings
 
 import numpy as np
 
-#: How messages begin that come from inside numpy, torch or Python and name nothing of the user's.
+#: Beginnings of messages from inside numpy, torch or Python, which name nothing of the user's.
 _INTERNAL = re.compile(
-    r"setting an array element|could not convert|only (length|0-dim|size)"
+    r"setting an array element|could not convert|only (length|0-dim|size)|'[<>=]+' not supported"
     r"|float\(\) argument|int\(\) argument|must be real number|unhashable|ufunc|The DType|cannot "
     r"cast|Cannot cast|dtype argument|'\w+' object|object of type|unsupported operand|The `dtype`"
     r"|operands could not|shapes? |size mismatch|mat1|Expected .* tensor|'\w+' codec|buffer|index "
     r"|expected str, bytes|argument |embedded null|cannot reshape|zero-size|Can't call numpy"
     r"|Got unsupported|invalid literal|Input array|the truth|The truth|boolean value"
 )
-#: Where errors may come from: their parents are what users catch.
+#: The types of errors that users catch.
 REFUSALS = (ValueError, TypeError, OSError)
 
 
 class Refused:
-    """A call that ended with an error of the right kind, whose message says something."""
+    """A call that raised an error of one of these types with a clear message."""
 
     def __init__(self, error):
         self.error = error
@@ -43,7 +43,7 @@ def outcome(function, *args, **kwargs):
 
 
 def assert_same(got, expected, rtol=0.0):
-    """Assert that an answer, if it is one, is that for the plain values, and finite."""
+    """Assert that an answer, unless refused, is finite and that for the plain values."""
     if isinstance(got, Refused):
         return
     assert not isinstance(expected, Refused), f"{expected} with plain values, and now {got}"

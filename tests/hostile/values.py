@@ -1,4 +1,4 @@
-"""Hypothesis strategies: the same values in every guise, and what is no value at all."""
+"""Hypothesis strategies: the same values in every container, and objects of any kind."""
 
 import datetime
 import decimal
@@ -18,7 +18,7 @@ SIDE = 2
 N_PIXELS = SIDE * SIDE
 N_SAMPLES = 6
 
-#: dtypes of which all give the same numbers for eighths from 0 to 2, or whole ones.
+#: dtypes that represent eighths from 0 to 2, or whole numbers, exactly.
 FLOATS = ["f2", "f4", "f8", "g", ">f2", ">f4", ">f8", ">g"]
 WHOLE = ["?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", ">i2", ">u2", ">i4", ">u8"]
 
@@ -53,7 +53,7 @@ class Subclass(np.ndarray):
 
 
 class HasArray:
-    """No array, but makes one on demand."""
+    """An object that converts to an array."""
 
     def __init__(self, array):
         self.array = array
@@ -88,14 +88,14 @@ def _tensor(array):
 
 
 def masked(array):
-    """An array with masked entries, under which is something else."""
+    """Return an array with masked entries and other values under the mask."""
     array = np.asarray(array)
     mask = np.arange(array.size).reshape(array.shape) % 5 == 0
     return np.ma.masked_array(np.where(mask, array == 0, array), mask)
 
 
 def _masked_entries(array):
-    """Lists of lists with entries that are masked."""
+    """Return lists of lists with masked entries."""
     return [
         [np.ma.masked if hidden else value for value, hidden in zip(row, mask, strict=True)]
         for row, mask in zip(array.data.tolist(), array.mask, strict=True)
@@ -103,7 +103,7 @@ def _masked_entries(array):
 
 
 def _one_object(array, value):
-    """An array of objects of which the last is some value."""
+    """Return an array of objects whose last one is converted by `value`."""
     array = array.astype(object)
     array[-1, -1] = value(array[-1, -1])
     return array
@@ -149,7 +149,6 @@ WRONG_WRAPPERS = {
     "masked": masked,
     "masked rows": lambda a: list(masked(a)),
     "masked images": lambda a: tuple(masked(a).reshape(len(a), SIDE, SIDE)),
-    "masked entries": lambda a: _masked_entries(masked(a)),
     "masked objects": lambda a: np.array(_masked_entries(masked(a)), object),
     "masked on demand": lambda a: HasArray(masked(a)),
     "complex": lambda a: a.astype(complex),
@@ -167,14 +166,14 @@ WRONG_WRAPPERS = {
 
 @st.composite
 def plain_images(draw, n_samples=N_SAMPLES, whole=False):
-    """Contiguous float64 images, whose values every dtype of numbers has."""
+    """Contiguous float64 images with values that every dtype of numbers represents."""
     values = st.integers(0, 1) if whole else st.integers(0, 16).map(lambda k: k / 8)
     return draw(hnp.arrays(np.float64, (n_samples, N_PIXELS), elements=values))
 
 
 @st.composite
 def disguised_images(draw):
-    """Images in some guise, the plain ones, and whether it must be understood, or refused."""
+    """Images in some container, the plain ones, and True if they must be accepted, False if not."""
     dtype = draw(st.sampled_from(FLOATS + WHOLE))
     images = draw(plain_images(whole=np.dtype(dtype).kind not in "f"))
     array = LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))](images.astype(dtype))
@@ -246,7 +245,7 @@ def _arrays(draw, shape):
 
 
 def junk(*shapes):
-    """Anything: objects, nested lists, and arrays of any dtype, of some shapes or any."""
+    """Objects, nested lists, and arrays of any dtype, of these shapes or any."""
     shapes = st.one_of(
         st.sampled_from(shapes), hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)
     )
