@@ -181,7 +181,7 @@ def draw(digit, size, ink, ground, stroke):
 def model(roweis, tmp_path_factory):
     """A file with the default network, trained on the real digits for a few epochs."""
     path = tmp_path_factory.mktemp("model") / "model.skops"
-    model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=6, random_state=0))
+    model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=3, random_state=0))
     save_model(model.fit(roweis.data, roweis.target), path)
     return path
 
