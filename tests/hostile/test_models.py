@@ -1,6 +1,5 @@
-"""Descriptions of models in which anything stands anywhere."""
+"""Model files whose description has any value in any place."""
 
-import io
 import json
 import zipfile
 
@@ -20,9 +19,9 @@ JSON = st.recursive(
     ),
     max_leaves=6,
 )
-#: An object of plain values, but for its content.
+#: The description of a plain value, without its content.
 PLAIN = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
-#: What is put somewhere: anything, a plain value for an attribute, or a part from elsewhere.
+#: A change puts a value, an attribute with a plain value, or a part from elsewhere into a place.
 CHANGES = st.one_of(
     st.tuples(st.just("value"), JSON),
     st.tuples(st.just("plain"), JSON),
@@ -30,19 +29,29 @@ CHANGES = st.one_of(
 )
 
 
-@pytest.fixture(scope="module", params=[ConvNetClassifier, MultiTaskConvNetClassifier])
+@pytest.fixture(scope="module", params=["one task", "tasks"])
 def members(request, tmp_path_factory):
-    """The members of the archive of a fitted model."""
+    """Return the members of the archive of a fitted model."""
     path = tmp_path_factory.mktemp("models") / "model.skops"
     X, y = np.random.default_rng(0).random((8, 36)), [0, 1] * 4
     options = {"lr": 0.01, "max_epochs": 1, "lr_scaling": "fan-in", "random_state": 0}
-    save_model(request.param(network="luacnn", **options).fit(X, y), path)
+    model = ConvNetClassifier(network="luacnn", **options)
+    save_model(
+        (MultiTaskConvNetClassifier(model) if request.param == "tasks" else model).fit(X, y), path
+    )
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+def write(members, description: bytes, folder):
+    with zipfile.ZipFile(folder / "changed.skops", "w") as archive:
+        for name, content in {**members, "schema.json": description}.items():
+            archive.writestr(name, content)
+    return folder / "changed.skops"
+
+
 def places(part):
-    """All places in a description: a container and a key or an index."""
+    """Return all places in a description: a container and a key or an index."""
     items = part.items() if isinstance(part, dict) else enumerate(part)
     for key, value in list(items):
         yield part, key
@@ -63,20 +72,12 @@ def test_a_changed_description_is_a_model_or_refused(members, tmp_path_factory, 
             part[key] = {**PLAIN, "content": json.dumps(value)}
         else:
             part[key] = value
-    path = tmp_path_factory.getbasetemp() / "changed.skops"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in {**members, "schema.json": json.dumps(description)}.items():
-            archive.writestr(name, content)
+    path = write(members, json.dumps(description).encode(), tmp_path_factory.getbasetemp())
     model = outcome(load_model, path)
     assert isinstance(model, (Refused, ConvNetClassifier, MultiTaskConvNetClassifier))
 
 
 @given(content=st.binary(max_size=200))
 def test_any_bytes_for_a_description_are_refused(members, tmp_path_factory, content):
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for member, original in {**members, "schema.json": content}.items():
-            archive.writestr(member, original)
-    path = tmp_path_factory.getbasetemp() / "changed.skops"
-    path.write_bytes(buffer.getvalue())
+    path = write(members, content, tmp_path_factory.getbasetemp())
     assert isinstance(outcome(load_model, path), Refused)
