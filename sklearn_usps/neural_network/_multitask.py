@@ -393,16 +393,10 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
     def __getstate__(self):
         state = super().__getstate__()
-        if estimators := state.pop("estimators_", None):  # made anew: they share tensors of `net_`
-            # The one parameter with which each predicts, and which the user may have set.
-            state["_test_time"] = [each.test_time_augmentation for each in estimators.values()]
+        state.pop("estimators_", None)  # made anew, since they share the tensors of `net_`
         return state
 
     def __setstate__(self, state):
-        state = dict(state)
-        test_time = state.pop("_test_time", ())
         super().__setstate__(state)
         if hasattr(self, "net_"):
             self.estimators_ = self._make_estimators()
-            for estimator, value in zip(self.estimators_.values(), test_time, strict=True):
-                estimator.test_time_augmentation = value

@@ -37,14 +37,7 @@ def _is_of_torch(module) -> bool:
 
 
 class BatchedNetwork(nn.Module):
-    """Networks of one kind whose parameters are the rows of one matrix.
-
-    Parameters
-    ----------
-    networks : list of torch.nn.Module
-        The networks. The attribute `matrix` has the parameters of each in a row, `buffers` a dict
-        of tensors with a row for each.
-    """
+    """Networks of one kind whose parameters are the rows of one matrix."""
 
     def __init__(self, networks):
         super().__init__()
@@ -84,11 +77,8 @@ class BatchedNetwork(nn.Module):
 class BatchedTrainer(Trainer):
     """A trainer of many networks at once, each as its own trainer would train it alone.
 
-    Parameters
-    ----------
-    trainers : list of Trainer
-        Initialized trainers of networks of one kind. Their configurations may differ in what
-        concerns the loss, the learning rates and the weight decay.
+    The trainers are initialized, of networks of one kind. Their configurations may differ in the
+    loss, the learning rates, the momentum and the weight decay.
     """
 
     def __init__(self, trainers: Sequence[Trainer]):
@@ -124,10 +114,7 @@ class BatchedTrainer(Trainer):
     def train_all(self, data: Sequence[WeightedSubset], valid_data: WeightedSubset | None):
         """Train all networks on the same samples, with weights of its own for each.
 
-        Returns
-        -------
-        finite : ndarray of shape (n_networks,), dtype bool
-            False for a network whose loss or logits became infinite or NaN.
+        Return an array of bool: False for a network whose loss or logits became infinite or NaN.
         """
         self.finite_ = np.ones(len(self.trainers), dtype=bool)
         self.train(_combine(data), valid_data)

@@ -25,47 +25,27 @@ _PROCESS_AT_IMPORT = os.getpid()
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train a network.
-
-    The parameters have the names and meanings of those of :class:`~sklearn_usps.ConvNetClassifier`,
-    except for those below.
-
-    Parameters
-    ----------
-    optimizer : type
-        A :class:`torch.optim.Optimizer` class.
-
-    optimizer_options : dict
-        Its keyword arguments beside `lr`.
-
-    sizes_by_module : bool
-        Whether the network states the sizes of its layers without memory for their outputs, as the
-        networks by name do.
-
-    augmentation : callable or None
-        ``augmentation(images, generator)`` returns the deformed images of a block of batches.
-
-    patience : int or None
-        Number of epochs to wait for a smaller validation loss; None: no early stopping.
-
-    device : {"cpu", "cuda", "mps"}
-        Where to compute.
-    """
+    """The parameters of a training, as those of :class:`~sklearn_usps.ConvNetClassifier`."""
 
     image_shape: tuple[int, int]
     optimizer: type[torch.optim.Optimizer]
+    #: Keyword arguments of the optimizer beside `lr`.
     optimizer_options: dict[str, Any]
     lr: float
     lr_schedule: str
     lr_scaling: str
+    #: True if the network states the sizes of its layers on the meta device, as those by name do.
     sizes_by_module: bool
     sampling: str
     batch_size: int
     max_epochs: int
     label_smoothing: float
+    #: ``augmentation(images, generator)`` returns the deformed images of a block of batches.
     augmentation: Callable | None
     callbacks: tuple
+    #: Number of epochs to wait for a smaller validation loss; None: no early stopping.
     patience: int | None
+    #: "cpu", "cuda" or "mps".
     device: str
     verbose: int
 

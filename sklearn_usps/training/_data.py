@@ -20,20 +20,10 @@ BLOCK_SIZE = 2048
 
 
 class WeightedSubset(Subset):
-    """Some samples of a data set and their weights.
+    """Some samples of a skorch data set, by their rows, and their weights.
 
-    Parameters
-    ----------
-    dataset : skorch.dataset.Dataset
-        The data set, which is not copied. Its `X` is of shape (n_samples, height * width), its `y`
-        an array of class indices or None.
-
-    rows : ndarray of shape (n_subset,), dtype int64
-        The samples.
-
-    weights : ndarray of shape (n_subset,) or None, default=None
-        Their weights, positive. The attribute `weights` has a mean of one, or is None where all are
-        equal.
+    The data set is not copied. Its `X` is of shape (n_samples, height * width), its `y` an array of
+    class indices or None. The attribute `weights` has a mean of one, or is None if all are equal.
     """
 
     def __init__(self, dataset: Dataset, rows: np.ndarray, weights: np.ndarray | None = None):
@@ -79,22 +69,9 @@ class BatchIterator:
     """The batches of a data set, as slices of blocks.
 
     One index into the array of all images reads many batches, so that a batch costs no more than a
-    slice. No more than a block is copied, so the array may be a memory map.
-
-    Parameters
-    ----------
-    dataset : skorch.dataset.Dataset or WeightedSubset
-        The data set.
-
-    image_shape : tuple of int (height, width)
-        Shape of the images.
-
-    slices : list of slice
-        The samples of each batch, by their position in the order of the pass.
-
-    sample : callable, default=None
-        Draws the samples of each pass: ``sample(n_samples)`` returns as many indices. By default,
-        all samples in their order.
+    slice. No more than a block is copied, so the array may be a memory map. `slices` are the batches
+    of a pass, by the position of their samples; ``sample(n_samples)`` draws as many indices for
+    each pass, by default all samples in their order.
     """
 
     def __init__(self, dataset, image_shape, slices, *, sample=None):
@@ -154,31 +131,11 @@ def split_samples(
     random_state=None,
     group_of: Callable | None = None,
 ) -> tuple[WeightedSubset, WeightedSubset | None]:
-    """Return the samples to train on and those to validate on, if any.
+    """Return the samples to train on and those to validate on, or None.
 
-    Parameters
-    ----------
-    data : LabeledImages
-        The samples given to `fit`. Their weights count in training and where they are held out.
-
-    classes : ndarray of shape (n_classes,)
-        The label of each class index.
-
-    class_weight : dict, "balanced" or None
-        Weights of the classes in training.
-
-    valid : LabeledImages or None
-        Separate samples to validate on.
-
-    fraction : float or None
-        Fraction of the samples of each class to hold out if `valid` is None.
-
-    random_state : RandomState or None
-        Draws the samples to hold out.
-
-    group_of : callable or None
-        Returns the group of each sample, such as its task, from an array of class indices. The
-        weights of each group then have a mean of one.
+    Without separate samples `valid`, a fraction of each class is held out. Sample weights count in
+    both, weights of `classes` in training only. ``group_of(y)`` returns the group of each sample,
+    such as its task; the weights of each group then have a mean of one.
     """
     X, y, weights = data
     if weights is not None:

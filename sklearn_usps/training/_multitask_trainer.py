@@ -22,17 +22,10 @@ class MultiTaskSampler:
     Each other task contributes as many samples as the geometric mean of its size and that of the
     largest, spread evenly over these batches, and begins again, in a new order, when all were seen:
     it is neither drowned, as with shares in proportion to the sizes, nor repeated many times, as
-    with equal shares. Compare [1]_, section 3.5.2.
+    with equal shares. Compare [1]_, section 3.5.2. A task without samples has none.
 
-    Parameters
-    ----------
-    sizes : sequence of int
-        Number of samples of each task; some may have none.
-
-    batch_size : int
-        Number of images of the largest task in a batch. If it is more than one, each task has at
-        least two images in a batch, since batch normalization can learn nothing from one value:
-        with small batches a small task is seen more often than by the geometric mean.
+    If `batch_size`, the number of images of the largest task in a batch, is more than one, each
+    task has at least two images in a batch: batch normalization can learn nothing from one value.
 
     References
     ----------
@@ -74,22 +67,9 @@ class MultiTaskTrainer(Trainer):
     """A trainer of a `SharedLayersNetwork`.
 
     Targets are indices in the classes of all tasks, one task after the other, so that each target
-    determines its task. The logits of a sample for the classes of other tasks are -inf.
-
-    Parameters
-    ----------
-    module : SharedLayersNetwork
-        The networks.
-
-    task_sizes : list of int
-        Number of classes of each task.
-
-    task_weights : dict of float
-        Weight of the mean loss of each task in the sum that is minimized. Its keys are the names of
-        the tasks, under which the history has their records.
-
-    **options
-        As for `Trainer`.
+    determines its task: `task_sizes` has the number of classes of each. The logits of a sample for
+    the classes of other tasks are -inf. `task_weights` has the weight of the mean loss of each task
+    in the sum to minimize; its keys name the records of the tasks in the history.
     """
 
     def __init__(self, module, *, task_sizes, task_weights, **options):

@@ -38,19 +38,8 @@ class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
 class Trainer(NeuralNetClassifier):
     """A skorch net that trains a network on images, each a row of pixels in one array.
 
-    Parameters
-    ----------
-    module : torch.nn.Module
-        The network, with the contract of :mod:`sklearn_usps.networks`.
-
-    config : TrainingConfig
-        How to train it.
-
-    generator : torch.Generator
-        Source of the random numbers of sampling and augmentation.
-
-    n_classes : int
-        Number of classes, whose targets are 0 to ``n_classes - 1``.
+    The network fulfills the contract in `networks/_registry.py`. The generator is the source of the
+    random numbers of sampling and augmentation. Targets are 0 to ``n_classes - 1``.
     """
 
     def __init__(self, module: nn.Module, *, config: TrainingConfig, generator, n_classes: int):

@@ -17,19 +17,10 @@ OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 def find_optimizer(
     optimizer: str | type, *, fused: bool, **options: float
 ) -> tuple[type[torch.optim.Optimizer], dict]:
-    """Return the class of an optimizer and those of the options that its signature has.
+    """Return the class of an optimizer, and those of the options that its signature has.
 
-    Parameters
-    ----------
-    optimizer : str or type
-        A name in `OPTIMIZERS` or a class.
-
-    fused : bool
-        Whether an optimizer by name updates all parameters in one kernel, which takes a tenth off
-        the time of a batch of the smallest network.
-
-    **options : float
-        Options that an optimizer may have, such as `momentum` and `weight_decay`.
+    A `fused` optimizer, which must be one by name, updates all parameters in one kernel: a tenth
+    less time for a batch of the smallest network.
     """
     found = OPTIMIZERS.get(optimizer, optimizer) if isinstance(optimizer, str) else optimizer
     if not (isinstance(found, type) and issubclass(found, torch.optim.Optimizer)):
@@ -47,17 +38,8 @@ class BatchedAdamW:
 
     torch's optimizers take numbers, not tensors, for what differs between networks here, and a
     parameter group for each network costs them half as much time as all the rest of a step.
-
-    Parameters
-    ----------
-    matrix : Tensor of shape (n_networks, n_parameters)
-        The parameters of all networks, a row each.
-
-    weight_decay : Tensor of shape (n_networks, 1)
-        As in torch.
-
-    momentum : Tensor of shape (n_networks, 1)
-        Ignored.
+    `matrix` has the parameters of a network in each row; `weight_decay` and `momentum`, which is
+    ignored, are of shape (n_networks, 1).
 
     References
     ----------
@@ -85,16 +67,7 @@ class BatchedAdamW:
 
 
 class BatchedSGD:
-    """`torch.optim.SGD` for many networks at once.
-
-    Parameters
-    ----------
-    matrix : Tensor of shape (n_networks, n_parameters)
-        The parameters of all networks, a row each.
-
-    weight_decay, momentum : Tensor of shape (n_networks, 1)
-        As in torch.
-    """
+    """`torch.optim.SGD` for many networks at once, with parameters as of `BatchedAdamW`."""
 
     def __init__(self, matrix, weight_decay, momentum):
         self.matrix, self.weight_decay, self.momentum = matrix, weight_decay, momentum
