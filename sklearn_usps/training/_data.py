@@ -69,9 +69,10 @@ class BatchIterator:
     """The batches of a data set, as slices of blocks.
 
     One index into the array of all images reads many batches, so that a batch costs no more than a
-    slice. No more than a block is copied, so the array may be a memory map. `slices` has the
-    batches of a pass by the position of their samples; ``sample(n_samples)`` draws as many indices for each
-    pass, by default all samples in their order.
+    slice. No more than a block is copied, so the array may be a memory map.
+
+    `slices` has the batches of a pass by the position of their samples; ``sample(n_samples)`` draws
+    as many indices for each pass, by default all samples in their order.
     """
 
     def __init__(self, dataset, image_shape, slices, *, sample=None):
