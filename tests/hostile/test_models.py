@@ -25,7 +25,8 @@ CHANGES = st.one_of(
     st.tuples(st.just("plain"), JSON),
     st.tuples(st.just("part"), st.integers(0, 2**16)),
 )
-CLASSIFIER = ConvNetClassifier(network="luacnn", lr=0.01, max_epochs=1, lr_scaling="fan-in")
+SMALL = {"lr": 0.01, "max_epochs": 1, "lr_scaling": "fan-in", "random_state": 0}
+CLASSIFIER = ConvNetClassifier(network="luacnn", **SMALL)
 
 
 @pytest.fixture(scope="module", params=[CLASSIFIER, MultiTaskConvNetClassifier(CLASSIFIER)])
