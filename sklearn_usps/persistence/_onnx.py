@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._utils._files import write_atomically
+from .._utils._models import open_model
 from ..neural_network._classifier import ConvNetClassifier
 from ..neural_network._multitask import MultiTaskConvNetClassifier
 from ..preprocessing import ImageNormalizer
@@ -33,13 +33,15 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
     shape (n,), int64, double or string, and "probabilities" of shape (n, n_classes), float32, in
     the order of `classes_`.
 
-    This function needs the extra "onnx". An existing file is replaced when the new one is complete.
+    Needs the extra "onnx". An existing file is replaced when the new one is complete. Probabilities
+    differ from those of `predict_proba` on float32 pixels by rounding, up to 1e-5.
 
     Parameters
     ----------
     model : ConvNetClassifier, MultiTaskConvNetClassifier or Pipeline
         A fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` of any number of
-        :class:`ImageNormalizer` and a classifier.
+        :class:`ImageNormalizer` and a classifier. Of a fitted search, the `best_estimator_` is
+        exported.
 
     path : str or path-like
         The file to write; by convention its name ends in ".onnx".
@@ -67,10 +69,6 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
     See Also
     --------
     save_model : Save a model for Python.
-
-    Notes
-    -----
-    Probabilities differ from those of `predict_proba` on float32 pixels by rounding, up to 1e-5.
 
     References
     ----------
@@ -105,10 +103,7 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
 def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
     """Return the normalizers and the classifier of a model."""
     check_is_fitted(model)
-    steps = [("", model)]
-    if isinstance(model, Pipeline):
-        steps = [(name, step) for name, step in model.steps if step not in (None, "passthrough")]
-    *transformers, (_, classifier) = steps
+    transformers, classifier = open_model(model)
     for name, step in transformers:
         if not isinstance(step, ImageNormalizer):
             raise ValueError(

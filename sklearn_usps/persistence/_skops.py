@@ -88,10 +88,12 @@ def save_model(model: Any, path: str | os.PathLike, *, metadata: dict | None = N
 
     Examples
     --------
+    >>> import os, tempfile
     >>> from sklearn_usps import ConvNetClassifier, load_model, read_metadata, save_model
-    >>> path = getfixture("tmp_path") / "model.skops"
-    >>> save_model(ConvNetClassifier(lr=0.001), path, metadata={"data": "roweis"})
-    >>> load_model(path), read_metadata(path)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.skops")
+    ...     save_model(ConvNetClassifier(lr=0.001), path, metadata={"data": "roweis"})
+    ...     load_model(path), read_metadata(path)
     (ConvNetClassifier(lr=0.001), {'data': 'roweis'})
     """
     model = getattr(model, "best_estimator_", model)

@@ -19,26 +19,22 @@ JSON = st.recursive(
     ),
     max_leaves=6,
 )
-#: The description of a plain value, without its content.
-PLAIN = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
 #: A change puts a value, an attribute with a plain value, or a part from elsewhere into a place.
 CHANGES = st.one_of(
     st.tuples(st.just("value"), JSON),
     st.tuples(st.just("plain"), JSON),
     st.tuples(st.just("part"), st.integers(0, 2**16)),
 )
+SMALL = {"lr": 0.01, "max_epochs": 1, "lr_scaling": "fan-in", "random_state": 0}
+CLASSIFIER = ConvNetClassifier(network="luacnn", **SMALL)
 
 
-@pytest.fixture(scope="module", params=["one task", "tasks"])
+@pytest.fixture(scope="module", params=[CLASSIFIER, MultiTaskConvNetClassifier(CLASSIFIER)])
 def members(request, tmp_path_factory):
     """Return the members of the archive of a fitted model."""
     path = tmp_path_factory.mktemp("models") / "model.skops"
     X, y = np.random.default_rng(0).random((8, 36)), [0, 1] * 4
-    options = {"lr": 0.01, "max_epochs": 1, "lr_scaling": "fan-in", "random_state": 0}
-    model = ConvNetClassifier(network="luacnn", **options)
-    save_model(
-        (MultiTaskConvNetClassifier(model) if request.param == "tasks" else model).fit(X, y), path
-    )
+    save_model(request.param.fit(X, y), path)
     with zipfile.ZipFile(path) as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
@@ -69,7 +65,8 @@ def test_a_changed_description_is_a_model_or_refused(members, tmp_path_factory, 
             other, other_key = all_places[value % len(all_places)]
             part[key] = json.loads(json.dumps(other[other_key]))
         elif kind == "plain" and isinstance(part[key], dict) and "__loader__" in part[key]:
-            part[key] = {**PLAIN, "content": json.dumps(value)}
+            kind = {"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode"}
+            part[key] = {**kind, "content": json.dumps(value)}
         else:
             part[key] = value
     path = write(members, json.dumps(description).encode(), tmp_path_factory.getbasetemp())
