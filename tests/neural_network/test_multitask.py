@@ -3,8 +3,8 @@
 import copy
 import operator
 import pickle
-import signal
 import tracemalloc
+from collections import Counter
 
 import joblib
 import numpy as np
@@ -14,13 +14,11 @@ import pytest
 import sklearn
 import torch
 from sklearn.base import clone
-from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import (
     GridSearchCV,
     cross_val_predict,
-    cross_val_score,
     cross_validate,
 )
 from sklearn.pipeline import make_pipeline
@@ -39,7 +37,6 @@ from sklearn_usps import (
     load_model,
     save_model,
 )
-from sklearn_usps.training._multitask_trainer import MultiTaskSampler
 
 SMALL = {"network": "luacnn", "lr": 0.01, "batch_size": 32, "max_epochs": 2, "random_state": 0}
 #: Labels by task; both tasks have the label "both".
@@ -69,6 +66,11 @@ def assert_same_weights(first, second, **tolerance):
     second = weights(second)
     for name, value in weights(first).items():
         np.testing.assert_allclose(second[name], value, **{"rtol": 0, **tolerance})
+
+
+def assert_same_proba(first, second, X, task):
+    first, second = (model.predict_proba(X, task=task) for model in (first, second))
+    np.testing.assert_array_equal(first, second)
 
 
 # One task
@@ -146,9 +148,7 @@ def test_parameters_of_the_estimator_have_no_effect_before_the_next_fit(two_task
         task_weights={"letters": 2},
     )
     for model in (changed, pickle.loads(pickle.dumps(changed))):
-        np.testing.assert_array_equal(
-            model.predict_proba(X, task=task), fitted.predict_proba(X, task=task)
-        )
+        assert_same_proba(model, fitted, X, task)
 
 
 def test_test_time_augmentation_of_one_task(two_tasks, fitted):
@@ -255,48 +255,6 @@ def test_verbose_prints_the_errors_of_each_task(two_tasks, capsys):
     model.partial_fit(X[task == "sides"], y[task == "sides"], task="sides")
     assert "(" not in capsys.readouterr().out
     assert "train_error" not in model.estimators_["bars"].history_[1]
-
-
-# Batches
-
-
-def epoch_of(sizes, batch_size):
-    """Return the samples of each batch; numbers of the second task follow those of the first."""
-    sampler = MultiTaskSampler(sizes, batch_size)
-    rows = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
-    order = sampler.order(rows, "shuffle", torch.Generator().manual_seed(0))
-    return [order[part] for part in sampler.slices()]
-
-
-@pytest.mark.parametrize(
-    ("sizes", "n_of_small", "n_repeats"),
-    [([10_000, 400, 0], {20}, {5}), ([1000, 1000], {100}, {1}), ([1000, 30], {17, 18}, {5, 6})],
-)
-def test_a_small_task_comes_as_often_as_the_geometric_mean(sizes, n_of_small, n_repeats):
-    batches = epoch_of(sizes, batch_size=100)
-    large = sizes[0]
-    assert {(batch < large).sum() for batch in batches} == {100}
-    assert {(batch >= large).sum() for batch in batches} == n_of_small
-    counts = np.bincount(np.concatenate(batches))
-    assert set(counts[:large]) == {1}
-    assert set(counts[large:]) == n_repeats
-
-
-def test_each_repetition_of_a_small_task_has_an_order_of_its_own():
-    small = np.concatenate([batch[batch >= 900] for batch in epoch_of([900, 25], 100)])
-    repetitions = small[:150].reshape(6, 25)
-    assert [sorted(order) for order in repetitions.tolist()] == [[*range(900, 925)]] * 6
-    assert len(np.unique(repetitions, axis=0)) == 6
-
-
-@pytest.mark.parametrize(("batch_size", "n_each"), [(1, {0, 1}), (2, {2}), (64, {2})])
-def test_a_tiny_task_has_two_samples_in_each_batch(batch_size, n_each):
-    batches = epoch_of([5000, 3], batch_size=batch_size)
-    assert {(batch >= 5000).sum() for batch in batches} == n_each
-    counts = np.bincount(np.concatenate(batches))
-    assert counts[:5000].tolist() == [1] * 5000
-    assert min(counts[5000:]) >= 40
-    assert np.ptp(counts[5000:]) <= 1
 
 
 # Loss and weights
@@ -421,23 +379,18 @@ def test_wrong_validation_sets(two_tasks):
             multi_task().fit(X, y, task=task, **options)
 
 
-def test_random_state_draws_the_samples_held_out(two_tasks):
+def test_held_out_samples_are_stratified_by_task_and_label(two_tasks):
     X, y, task = two_tasks
     held_out = []
 
     class Keep(Callback):
         def on_epoch_begin(self, net, dataset_valid, **kwargs):
-            held_out.append(sorted(dataset_valid.indices))
+            rows = dataset_valid.indices
+            held_out.append(Counter(zip(task[rows].tolist(), y[rows].tolist(), strict=True)))
 
-    params = {"early_stopping": True, "callbacks": [Keep()], "max_epochs": 1}
-    for seed in (0, 1, 0):
-        multi_task(**params, random_state=seed).fit(X, y, task=task)
-    assert held_out[0] == held_out[2] != held_out[1]
-    labels = [f"{task[row]} {y[row]}" for row in held_out[0]]
-    assert {label: labels.count(label) for label in labels} == {
-        **dict.fromkeys(["bars both", "bars lying", "bars standing"], 4),
-        **dict.fromkeys(["sides both", "sides left"], 2),
-    }
+    multi_task(early_stopping=True, callbacks=[Keep()], max_epochs=1).fit(X, y, task=task)
+    bars, sides = ([(name, label) for label in LABELS[name]] for name in LABELS)
+    assert held_out == [{**dict.fromkeys(bars, 4), **dict.fromkeys(sides, 2)}]
 
 
 def test_samples_that_are_too_few_to_hold_out(two_tasks):
@@ -459,20 +412,6 @@ def test_samples_that_are_too_few_to_hold_out(two_tasks):
 
 
 # Continued training
-
-
-def test_interruption_keeps_the_completed_epochs(two_tasks):
-    class Interrupted(Callback):
-        def on_grad_computed(self, net, **kwargs):
-            if len(net.history) == 3:
-                signal.raise_signal(signal.SIGINT)
-
-    X, y, task = two_tasks
-    model = multi_task(callbacks=[Interrupted()], max_epochs=20)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(X, y, task=task)
-    assert [model.n_iter_, *(len(c.history_) for c in model.estimators_.values())] == [2, 2, 2]
-    assert np.isfinite(model.predict_log_proba(X, task=task)).any(axis=1).all()
 
 
 def test_a_fit_that_fails_leaves_nothing_fitted(two_tasks):
@@ -565,9 +504,7 @@ def test_copies_share_the_tensors_of_their_net(two_tasks, way, tmp_path):
     X, y, task = two_tasks
     model = multi_task().partial_fit(X, y, LABELS, task=task)
     copied = COPIERS[way](model, tmp_path / "model")
-    np.testing.assert_array_equal(
-        copied.predict_proba(X, task=task), model.predict_proba(X, task=task)
-    )
+    assert_same_proba(copied, model, X, task)
     networks = [c.net_.module_ for c in copied.estimators_.values()]
     assert networks == list(copied.net_.module_.networks)
     assert networks[0].convolution.weight is networks[1].convolution.weight
@@ -577,21 +514,6 @@ def test_copies_share_the_tensors_of_their_net(two_tasks, way, tmp_path):
     model.partial_fit(X, y, task=task)
     np.testing.assert_array_equal(weights(copied)["networks.0.convolution.weight"], before)
     assert_same_weights(copied.partial_fit(X, y, task=task), model)
-
-
-@pytest.mark.parametrize("method", ["fit", "partial_fit"])
-@pytest.mark.parametrize("names", [[False, True], [2, 3], [0.5, 1.5]])
-def test_tasks_that_are_numbers_can_be_saved(two_tasks, names, method, tmp_path):
-    X, y, task = two_tasks
-    named = np.where(task == "bars", *names)
-    classes = dict(zip(names, LABELS.values(), strict=True))
-    options = {"classes": classes} if method == "partial_fit" else {}
-    model = multi_task(max_epochs=1)
-    getattr(model, method)(X, y, task=named, **options)
-    loaded = through_skops(model, tmp_path / "model")
-    np.testing.assert_array_equal(
-        loaded.predict_proba(X, task=named), model.predict_proba(X, task=named)
-    )
 
 
 # Tasks and labels
@@ -632,13 +554,21 @@ def test_wrong_tasks_of_fit(two_tasks):
             multi_task(**params).fit(X, y, sample_weight, task=wrong)
 
 
-@pytest.mark.parametrize("dtype", ["int64", "Int64", "boolean"])
-def test_numbers_are_labels_and_tasks(two_tasks, dtype):
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+@pytest.mark.parametrize(
+    ("dtype", "names"),
+    [("boolean", [0, 1]), ("Int64", [0, 1]), (bool, [0, 1]), (int, [0, 1]), (float, [0.5, 1.5])],
+)
+def test_tasks_and_labels_that_are_numbers(two_tasks, dtype, names, method, tmp_path):
     X, y, task = two_tasks
-    numbers = np.unique(y, return_inverse=True)[1]
-    model = multi_task(max_epochs=1).fit(X, numbers, task=pd.Series(task == "sides").astype(dtype))
-    assert str(list(model.estimators_)) == "[0, 1]"
-    assert model.predict(X, task=0).dtype == numbers.dtype
+    task = pd.Series(np.where(task == "bars", *names)).astype(dtype)
+    numbers = np.searchsorted(np.unique(y), y)
+    classes = {} if method == "fit" else {"classes": {names[0]: [0, 2, 3], names[1]: [0, 1]}}
+    model = multi_task(max_epochs=1)
+    getattr(model, method)(X, numbers, task=task, **classes)
+    assert str(list(model.estimators_)) == str(names)
+    assert model.predict(X, task=names[1]).dtype == numbers.dtype
+    assert_same_proba(through_skops(model, tmp_path / "model"), model, X, task)
 
 
 def test_errors_of_pixels_name_the_classifier_of_images(two_tasks, fitted):
@@ -713,19 +643,6 @@ def test_named_scorers_and_predictions_by_task_column(two_tasks, container):
     assert model.n_features_in_ == 257
     if container == "frame":
         assert list(model.feature_names_in_) == list(X_and_task.columns)
-
-
-def test_task_column_behind_a_transformer_of_the_pixels(two_tasks):
-    X, y, task = two_tasks
-    frame, column = with_column("frame", X, task)
-    pixels = [name for name in frame if name != column]
-    model = make_pipeline(
-        make_column_transformer(
-            (ImageNormalizer(), pixels), remainder="passthrough", verbose_feature_names_out=False
-        ).set_output(transform="pandas"),
-        multi_task(max_epochs=12, task_column=column),
-    )
-    assert cross_val_score(model, frame, y, cv=2, scoring="balanced_accuracy").min() > 0.6
 
 
 def test_wrong_task_columns(two_tasks):
