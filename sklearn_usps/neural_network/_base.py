@@ -88,6 +88,8 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         """
         use_one_thread_in_fork()
         inner, continuing = self._start_fit(partial)
+        if partial:
+            check_partial_fit_params(inner)
         X, task = self._split_off_task(X, task, reset=not continuing)
         X, y, value_range = check_training_images(inner, X, y, reset=not continuing)
         self._set_classes(y, task, classes, continuing=continuing, partial=partial)
@@ -179,13 +181,15 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
 
         That classifier also checks the pixels, and remembers their number and range.
         """
-        if partial:
-            check_partial_fit_params(self)
         continuing = hasattr(self, "net_") and (partial or self.warm_start)
         if not continuing:
-            for name in ("net_", "classes_"):  # not to stay when this fit fails
-                self.__dict__.pop(name, None)
+            self._forget_fit()
         return self, continuing
+
+    def _forget_fit(self) -> None:
+        """Remove attributes of the previous fit that must not stay if this one fails."""
+        for name in ("net_", "classes_", "estimators_"):
+            self.__dict__.pop(name, None)
 
     def _inner(self):
         """Return the fitted classifier that knows the parameters and the pixels."""

@@ -25,7 +25,7 @@ from ._task_labels import (
     labels_of_partial_fit,
     take_task_column,
 )
-from ._validation import accuracy, check_images, check_partial_fit_params
+from ._validation import accuracy, check_images
 
 
 class MultiTaskConvNetClassifier(BaseConvNet):
@@ -308,12 +308,9 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         if continuing:
             self._estimator.set_params(**estimator.get_params(deep=False))
         else:
-            for name in ("net_", "estimators_"):  # not to stay beside what a failed fit has learned
-                self.__dict__.pop(name, None)
+            self._forget_fit()
             self._estimator = estimator
         self._estimator._validate_params()
-        if partial:
-            check_partial_fit_params(self._estimator)
         return self._estimator, continuing
 
     def _inner(self):
