@@ -389,9 +389,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
             Logarithm of the probability of each class, in the order of `classes_`.
         """
         check_is_fitted(self)
-        return self._log_proba(check_images(self, X))
-
-    def _log_proba(self, X) -> np.ndarray:
+        X = check_images(self, X)
         return self.net_.log_proba(X, with_shifts=self.test_time_augmentation).numpy()
 
     def score(self, X, y, sample_weight=None):

@@ -265,13 +265,15 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         X, task = self._split_off_task(X, task, reset=False)
         X = check_images(self._estimator, X)
         task_encoded = self._labels().encode_tasks(task, X)
+        with_shifts = self.estimator.test_time_augmentation
         log_proba = np.full((len(X), len(self.classes_)), -np.inf, dtype=np.float32)
         for index, classifier in enumerate(self.estimators_.values()):
             rows = np.flatnonzero(task_encoded == index)
             if len(rows):
                 columns = np.searchsorted(self.classes_, classifier.classes_)
                 images = WeightedSubset(Dataset(X), rows)  # copies no more than a block
-                log_proba[np.ix_(rows, columns)] = classifier._log_proba(images)
+                of_task = classifier.net_.log_proba(images, with_shifts=with_shifts)
+                log_proba[np.ix_(rows, columns)] = of_task.numpy()
         return log_proba
 
     def score(self, X, y, sample_weight=None, *, task=None):
@@ -317,11 +319,10 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         return self._estimator
 
     def _split_off_task(self, X, task, *, reset, name="task"):
-        if self.task_column is not None:
-            pixels, task = take_task_column(X, self.task_column, task, name)
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            return pixels, task
-        return X, task
+        if self.task_column is None:
+            return X, task
+        validate_data(self, X, reset=reset, skip_check_array=True)
+        return take_task_column(X, self.task_column, task, name)
 
     def _set_classes(self, y, task, classes, *, continuing, partial):
         previous = self._labels() if continuing else None
