@@ -1,4 +1,4 @@
-"""Labels, weights and tasks in every guise, and what is none."""
+"""Labels, weights and tasks in every container and dtype, and values that are none."""
 
 import numpy as np
 import pandas as pd
@@ -15,16 +15,17 @@ X = np.random.default_rng(0).integers(0, 17, (N_SAMPLES, N_PIXELS)) / 8
 Y = np.arange(N_SAMPLES) % 2
 #: Two tasks with both labels each.
 TASK = np.arange(N_SAMPLES) // 2 % 2
-PARAMS = {"network": "luacnn", "max_epochs": 1, "random_state": 0, "device": "cpu"}
 junk_labels = junk((N_SAMPLES,), (N_SAMPLES, 1))
 
 
 def classifier():
-    return ConvNetClassifier(**PARAMS, augmentation=None)
+    return ConvNetClassifier(
+        network="luacnn", max_epochs=1, augmentation=None, device="cpu", random_state=0
+    )
 
 
-def joint():
-    return MultiTaskConvNetClassifier(**PARAMS, augmentation=None)
+def multi_task():
+    return MultiTaskConvNetClassifier(classifier())
 
 
 @pytest.fixture(scope="module")
@@ -33,17 +34,17 @@ def fitted():
 
 
 @pytest.fixture(scope="module")
-def fitted_joint():
-    return joint().fit(X, Y, task=TASK)
+def fitted_multi_task():
+    return multi_task().fit(X, Y, task=TASK)
 
 
 def in_layout(array, layout):
-    """A layout of one column, where it is made for two dimensions."""
+    """Return an array of one dimension in a memory layout of two."""
     return LAYOUTS[layout](array[:, np.newaxis])[:, 0]
 
 
 def _series(array):
-    """A series of what pandas knows: not half or long floats, nor foreign byte orders."""
+    """Return a series; pandas has no half or long floats and no foreign byte orders."""
     is_odd = array.dtype.char in "eg"
     return pd.Series(array.astype("f8" if is_odd else array.dtype.newbyteorder("=")))
 
@@ -64,49 +65,41 @@ _DTYPES = ["i1", "u1", "i4", ">i4", "i8", "u8", ">u2", "?", "f2", "f8", ">f4", "
 
 @st.composite
 def disguised(draw, dtypes=_DTYPES, wrappers=_ALL_WRAPPERS):
-    """Zeros and ones in some guise, and their plain values."""
+    """Draw zeros and ones in some container and dtype; return them and their plain values."""
     values = np.array(draw(st.lists(st.integers(0, 1), min_size=N_SAMPLES, max_size=N_SAMPLES)))
     array = in_layout(values.astype(draw(st.sampled_from(dtypes))), draw(st.sampled_from(_LAYOUTS)))
     return _WRAPPERS[draw(st.sampled_from(wrappers))](array), values
 
 
+def check_outcomes(function, given, values):
+    """Assert that a function answers, or refuses, given values as their plain values."""
+    got, expected = outcome(function, given), outcome(function, values)
+    assert isinstance(got, Refused) == isinstance(expected, Refused)
+    assert_same(got, expected)
+
+
 @given(labels=disguised())
 def test_labels_are_their_values(labels):
-    y, values = labels
-    got, expected = outcome(classifier().fit, X, y), outcome(classifier().fit, X, values)
-    assert isinstance(got, Refused) == isinstance(expected, Refused)
-    if not isinstance(got, Refused):
-        np.testing.assert_array_equal(got.classes_.astype(float), expected.classes_)
-        assert_same(got.predict_proba(X), expected.predict_proba(X))
-        assert got.score(X, y) == expected.score(X, values)
+    def fit(y):
+        model = classifier().fit(X, y)
+        classes = model.classes_.astype(float)
+        return np.concatenate([classes, model.predict_proba(X).ravel(), [model.score(X, y)]])
+
+    check_outcomes(fit, *labels)
 
 
 @given(weights=disguised(_DTYPES[:-2], ("array", "list", "tuple", "series", "has __array__")))
 def test_weights_are_their_values(fitted, weights):
-    given, values = weights
-
-    def proba(weights):
-        return classifier().fit(X, Y, sample_weight=weights).predict_proba(X)
-
-    got, expected = outcome(proba, given), outcome(proba, values)
-    assert isinstance(got, Refused) == isinstance(expected, Refused)
-    assert_same(got, expected)
-    assert_same(
-        outcome(fitted.score, X, Y, sample_weight=given),
-        outcome(fitted.score, X, Y, sample_weight=values),
-    )
+    check_outcomes(lambda w: classifier().fit(X, Y, sample_weight=w).predict_proba(X), *weights)
+    check_outcomes(lambda w: fitted.score(X, Y, sample_weight=w), *weights)
 
 
 @given(tasks=disguised())
-def test_tasks_are_their_values(fitted_joint, tasks):
-    task, values = tasks
+def test_tasks_are_their_values(tasks):
+    def log_proba(task):
+        return multi_task().fit(X, Y, task=task).predict_log_proba(X, task=task).max(axis=1)
 
-    def proba(task):
-        return joint().fit(X, Y, task=task).predict_log_proba(X, task=task).max(axis=1)
-
-    got, expected = outcome(proba, task), outcome(proba, values)
-    assert isinstance(got, Refused) == isinstance(expected, Refused)
-    assert_same(got, expected)
+    check_outcomes(log_proba, *tasks)
 
 
 _MASKED_WRAPPERS = {
@@ -130,8 +123,8 @@ def test_masked_entries_are_refused(fitted, dtype, wrapper, place):
     given = _MASKED_WRAPPERS[wrapper](array)
     for got in (
         outcome(classifier().fit, X, given),
-        outcome(joint().fit, X, given, task=TASK),
-        outcome(joint().fit, X, Y, task=given),
+        outcome(multi_task().fit, X, given, task=TASK),
+        outcome(multi_task().fit, X, Y, task=given),
         outcome(classifier().fit, X, Y, sample_weight=given),
         outcome(classifier().partial_fit, X, Y, classes=given),
         outcome(fitted.score, X, given),
@@ -151,7 +144,7 @@ weights = st.one_of(
 @example(weights=[5e-324, 1e-323] * 4)
 @given(weights=weights)
 def test_any_weights_train_or_are_refused(weights):
-    for model, options in ((classifier(), {}), (joint(), {"task": TASK})):
+    for model, options in ((classifier(), {}), (multi_task(), {"task": TASK})):
         options["sample_weight"] = weights
         got = outcome(model.fit, X, Y, **options)
         if np.isfinite(weights).all() and 0 < max(weights) / 1e290 < min(weights):
@@ -171,37 +164,37 @@ def test_weights_count_relative_to_each_other(factor):
     assert_same(scaled.predict_proba(X), plain.predict_proba(X))
 
 
-# Anything
+# Objects of any type
 
 
 @example(y=np.array(["a", 1] * 4, object))
 @example(y=Y.astype("M8[s]"))
 @given(y=junk_labels)
-def test_no_label_is_too_strange(fitted, fitted_joint, y):
+def test_any_labels_train_or_are_refused(fitted, fitted_multi_task, y):
     outcome(classifier().fit, X, y)
-    outcome(joint().fit, X, y, task=TASK)
+    outcome(multi_task().fit, X, y, task=TASK)
     outcome(classifier().fit, X, Y, X_val=X, y_val=y)
-    outcome(joint().fit, X, Y, task=TASK, X_val=X, y_val=y, task_val=TASK)
+    outcome(multi_task().fit, X, Y, task=TASK, X_val=X, y_val=y, task_val=TASK)
     outcome(classifier().partial_fit, X, y, classes=[0, 1])
     if y is not None:
         outcome(fitted.score, X, y)
-        outcome(fitted_joint.score, X, y, task=TASK)
+        outcome(fitted_multi_task.score, X, y, task=TASK)
 
 
 @example(classes=None)
 @example(classes=np.array([], "M8[Y]"))
 @given(classes=junk_labels)
-def test_no_classes_are_too_strange(fitted, classes):
+def test_any_classes_train_or_are_refused(fitted, classes):
     outcome(classifier().partial_fit, X, Y, classes=classes)
-    outcome(joint().partial_fit, X, Y, classes=classes)
-    outcome(joint().partial_fit, X, Y, task=TASK, classes={0: [0, 1], 1: classes})
+    outcome(multi_task().partial_fit, X, Y, classes=classes)
+    outcome(multi_task().partial_fit, X, Y, task=TASK, classes={0: [0, 1], 1: classes})
 
 
 @given(weights=junk_labels)
-def test_no_weights_are_too_strange(fitted, weights):
+def test_any_objects_for_weights_train_or_are_refused(fitted, weights):
     outcome(classifier().fit, X, Y, sample_weight=weights)
     outcome(classifier().partial_fit, X, Y, classes=[0, 1], sample_weight=weights)
-    outcome(joint().fit, X, Y, task=TASK, sample_weight=weights)
+    outcome(multi_task().fit, X, Y, task=TASK, sample_weight=weights)
     outcome(fitted.score, X, Y, sample_weight=weights)
     outcome(classifier().fit, X, Y, X_val=X, y_val=Y, sample_weight_val=weights)
 
@@ -210,17 +203,17 @@ def test_no_weights_are_too_strange(fitted, weights):
 @example(task={1})
 @example(task=np.array([False, *[range(6)] * 7], object))
 @given(task=junk_labels)
-def test_no_task_is_too_strange(fitted_joint, task):
-    outcome(joint().fit, X, Y, task=task)
-    outcome(fitted_joint.predict_proba, X, task=task)
-    outcome(fitted_joint.score, X, Y, task=task)
-    outcome(joint().partial_fit, X, Y, task=task, classes={0: [0, 1], 1: [0, 1]})
-    outcome(joint().fit, X, Y, task=TASK, X_val=X, y_val=Y, task_val=task)
+def test_any_tasks_train_or_are_refused(fitted_multi_task, task):
+    outcome(multi_task().fit, X, Y, task=task)
+    outcome(fitted_multi_task.predict_proba, X, task=task)
+    outcome(fitted_multi_task.score, X, Y, task=task)
+    outcome(multi_task().partial_fit, X, Y, task=task, classes={0: [0, 1], 1: [0, 1]})
+    outcome(multi_task().fit, X, Y, task=TASK, X_val=X, y_val=Y, task_val=task)
 
 
 @example(classes={0: [0, 1], "": [0, 1]})
 @example(classes={0: [0, 1], 1: ["a", "b"]})
 @example(classes={})
 @given(classes=st.dictionaries(st.one_of(st.integers(0, 1), st.text(max_size=1)), junk_labels))
-def test_no_classes_by_task_are_too_strange(classes):
-    outcome(joint().partial_fit, X, Y, task=TASK, classes=classes)
+def test_any_classes_by_task_train_or_are_refused(classes):
+    outcome(multi_task().partial_fit, X, Y, task=TASK, classes=classes)

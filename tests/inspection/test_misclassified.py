@@ -269,13 +269,13 @@ def two_tasks():
     return rng.random((60, 64)), 2 * task + rng.integers(2, size=60), task
 
 
-SMALL = {"network": "luacnn", "max_epochs": 1, "random_state": 0}
+SMALL = ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0)
 
 
 def test_multi_task_classifier(two_tasks):
     X, y, task = two_tasks
-    classifier = MultiTaskConvNetClassifier(**SMALL).fit(X, y, task=task)
-    model = make_pipeline(ImageNormalizer(), MultiTaskConvNetClassifier(**SMALL))
+    classifier = MultiTaskConvNetClassifier(SMALL).fit(X, y, task=task)
+    model = make_pipeline(ImageNormalizer(), MultiTaskConvNetClassifier(SMALL))
     model.fit(X, y, multitaskconvnetclassifier__task=task)
     for several in (classifier, model):
         with pytest.raises(ValueError, match=r"Pass one of `estimators_` .* from_predictions"):
@@ -293,7 +293,7 @@ def test_multi_task_classifier(two_tasks):
     assert set(np.flatnonzero(task == 1)[of_one.indices]) == {
         i for i in of_all.indices if task[i] == 1
     }
-    single = MultiTaskConvNetClassifier(**SMALL).fit(X, y)
+    single = MultiTaskConvNetClassifier(SMALL).fit(X, y)
     assert MisclassifiedDisplay.from_estimator(single, X, y).images.shape[1:] == (8, 8)
 
 
@@ -301,7 +301,7 @@ def test_multi_task_classifier(two_tasks):
 def test_column_of_the_task_is_not_drawn(two_tasks, column):
     X, y, task = two_tasks
     X_and_task = np.column_stack([task, X] if column == 0 else [X, task])
-    classifier = MultiTaskConvNetClassifier(task_column=column, **SMALL).fit(X_and_task, y)
+    classifier = MultiTaskConvNetClassifier(SMALL, task_column=column).fit(X_and_task, y)
     for given in (X_and_task, X_and_task.tolist()):
         display = MisclassifiedDisplay.from_estimator(classifier, given, y)
         wrong = np.flatnonzero(classifier.predict(X_and_task) != y)
@@ -323,7 +323,7 @@ def test_column_of_the_task_by_name(two_tasks):
             remainder="passthrough",
             verbose_feature_names_out=False,
         ).set_output(transform="pandas"),
-        MultiTaskConvNetClassifier(task_column="task", **SMALL),
+        MultiTaskConvNetClassifier(SMALL, task_column="task"),
     ).fit(frame, y)
     display = MisclassifiedDisplay.from_estimator(model, frame, y)
     assert len(display.indices)

@@ -122,7 +122,7 @@ def test_several_models_in_one_axes(data, stopped):
 
 def test_a_multi_task_classifier_has_curves_of_each_task(data, stopped):
     X, y = data
-    model = MultiTaskConvNetClassifier(max_epochs=3, **SMALL)
+    model = MultiTaskConvNetClassifier(ConvNetClassifier(max_epochs=3, **SMALL))
     model.fit(X, y, task=np.repeat(["a", "b"], 40))
     display = TrainingCurveDisplay.from_estimator(model)
     assert [line.get_label() for line in display.lines_] == ["a, training", "b, training"]

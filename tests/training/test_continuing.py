@@ -1,4 +1,4 @@
-"""Training on: warm_start, partial_fit, and both after a copy. And the hidden layer."""
+"""Continued training by warm_start and partial_fit, also of a copy, and the hidden layer."""
 
 import copy
 import pickle
@@ -68,7 +68,7 @@ def test_a_call_that_fails_leaves_the_range_of_values(bars):
 
 
 class ChannelsLast(nn.Module):
-    """A user's network whose weights lie in memory in another order."""
+    """A network whose weights have the memory format "channels last"."""
 
     def __init__(self, image_shape, n_classes):
         super().__init__()
@@ -81,7 +81,7 @@ class ChannelsLast(nn.Module):
 
 
 class Counting(torch.optim.Optimizer):
-    """A user's optimizer, whose rate falls with the number of its steps, a plain one."""
+    """An optimizer whose rate falls with its number of steps, which its state has as an int."""
 
     def __init__(self, parameters, lr):
         super().__init__(parameters, {"lr": lr})
@@ -110,7 +110,7 @@ def through_pickle(classifier):
         (Linear, torch.optim.LBFGS, through_pickle),  # torch's L-BFGS refuses ChannelsLast
     ],
 )
-def test_partial_fit_goes_on_after_a_copy(network, optimizer, copier, bars):
+def test_partial_fit_of_a_copy_continues(network, optimizer, copier, bars):
     X, y = bars
     params = {"network": network, "optimizer": optimizer, "lr_scaling": "fan-in", **PLAIN}
     if optimizer is torch.optim.LBFGS:
@@ -125,9 +125,12 @@ def test_partial_fit_goes_on_after_a_copy(network, optimizer, copier, bars):
 
 def test_partial_fit_needs_all_classes_but_not_in_each_call(bars):
     X, y = bars
+    classifier = ConvNetClassifier(**PLAIN)
     with pytest.raises(ValueError, match="classes must be passed on the first call"):
-        ConvNetClassifier(**PLAIN).partial_fit(X, y)
-    classifier = ConvNetClassifier(**PLAIN).partial_fit(X[y == 0], y[y == 0], classes=[0, 1, 2])
+        classifier.partial_fit(X, y)
+    with pytest.raises(ValueError, match="Negative values"):
+        classifier.partial_fit(X, y, classes=[0, 1, 2, 3], sample_weight=-y)
+    classifier.partial_fit(X[y == 0], y[y == 0], classes=[0, 1, 2])
     classifier.partial_fit(X[y > 0], y[y > 0])
     assert classifier.predict_proba(X).shape == (120, 3)
     with pytest.raises(ValueError, match="not the same as on last call"):
@@ -136,7 +139,7 @@ def test_partial_fit_needs_all_classes_but_not_in_each_call(bars):
         classifier.partial_fit(X, y + 1)
 
 
-def test_partial_fit_takes_weights_and_the_present_lr(bars):
+def test_partial_fit_uses_weights_and_the_current_lr(bars):
     X, y = bars
     weight = np.where(y == 0, 0.0, 1.0)
     weighted = ConvNetClassifier(**PLAIN).partial_fit(X, y, [0, 1, 2], weight)
@@ -153,7 +156,7 @@ def test_partial_fit_refuses_what_needs_all_data(bars):
         ConvNetClassifier(class_weight="balanced").partial_fit(*bars, classes=[0, 1, 2])
 
 
-def test_warm_start_goes_on_with_the_weights(bars):
+def test_warm_start_continues_with_the_weights(bars):
     X, y = bars
     params = {"optimizer": "sgd", "momentum": 0, **PLAIN}
     whole = ConvNetClassifier(max_epochs=5, **params).fit(X, y)
@@ -165,7 +168,7 @@ def test_warm_start_goes_on_with_the_weights(bars):
     assert_same_bits(whole, cold)
 
 
-def test_warm_start_runs_its_schedule_and_its_early_stopping_anew(bars):
+def test_warm_start_restarts_the_schedule_and_early_stopping(bars):
     X, y = bars
     params = {**PLAIN, "lr_schedule": "cosine", "lr": 0.01, "max_epochs": 2}
     classifier = ConvNetClassifier(warm_start=True, early_stopping=True, **params)
@@ -186,7 +189,7 @@ def test_warm_start_needs_the_same_data(bars):
         classifier.fit(X[:, :100], y)
 
 
-def test_verbose_counts_on(bars, capsys):
+def test_verbose_continues_to_count(bars, capsys):
     classifier = ConvNetClassifier(warm_start=True, max_epochs=2, verbose=1, **PLAIN).fit(*bars)
     classifier.fit(*bars).partial_fit(*bars)
     lines = capsys.readouterr().out.splitlines()
@@ -200,27 +203,27 @@ def test_verbose_counts_on(bars, capsys):
     ("network", "n_features"),
     [("convnet", 1024), ("luacnn", 216), ("lecun1989", 30), ("lenet5", 84)],
 )
-def test_transform_gives_the_last_hidden_layer(network, n_features, bars):
+def test_transform_returns_the_last_hidden_layer(network, n_features, bars):
     X, y = bars
     classifier = ConvNetClassifier(network=network, max_epochs=1, **PLAIN).fit(X, y)
     features = classifier.transform(X)
     assert features.shape == (120, n_features)
     assert features.dtype == np.float32
     with torch.no_grad():
-        scores = classifier.net_.module_.output(torch.tensor(features)).numpy()
-    np.testing.assert_allclose(scores, classifier.net_.forward(X), rtol=1e-4, atol=1e-5)
+        logits = classifier.net_.module_.output(torch.tensor(features)).numpy()
+    np.testing.assert_allclose(logits, classifier.net_.forward(X), rtol=1e-4, atol=1e-5)
     names = classifier.get_feature_names_out()
     assert [names[0], names[-1]] == ["convnetclassifier0", f"convnetclassifier{n_features - 1}"]
 
 
-def test_transform_gives_data_frames(bars):
+def test_transform_returns_data_frames(bars):
     X, y = bars
     classifier = ConvNetClassifier(network="lecun1989", max_epochs=1, **PLAIN)
     frame = classifier.set_output(transform="pandas").fit_transform(X, y)
     assert list(frame.columns) == list(classifier.get_feature_names_out())
 
 
-def test_another_classifier_may_learn_on_the_hidden_layer(bars):
+def test_another_classifier_trained_on_the_hidden_layer(bars):
     X, y = bars
     model = make_pipeline(ConvNetClassifier(network="luacnn", max_epochs=20, **PLAIN), LinearSVC())
     assert model.fit(X, y).score(X, y) > 0.9

@@ -1,4 +1,4 @@
-"""What happens epoch by epoch: history, early stopping, callbacks, output, interruption."""
+"""Epoch by epoch: history, early stopping, callbacks, output, interruption."""
 
 import os
 import re
@@ -31,7 +31,7 @@ FAST = {"max_epochs": 3, "batch_size": 32, "augmentation": None, "random_state":
 
 
 class Frozen(nn.Module):
-    """Says class 0 with the same confidence whatever it sees, and learns nothing."""
+    """A network that predicts class 0 with constant confidence and learns nothing."""
 
     def __init__(self, image_shape, n_classes):
         super().__init__()
@@ -39,13 +39,13 @@ class Frozen(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
 
     def forward(self, images):
-        scores = torch.zeros(len(images), self.n_classes)
-        scores[:, 0] = 1
-        return scores + 0 * self.weight
+        logits = torch.zeros(len(images), self.n_classes)
+        logits[:, 0] = 1
+        return logits + 0 * self.weight
 
 
 class Fading(Frozen):
-    """Is best after 20 batches, which are five epochs of 120 samples in batches of 32."""
+    """A network that is best after 20 batches: five epochs of 120 samples in batches of 32."""
 
     def __init__(self, image_shape, n_classes):
         super().__init__(image_shape, n_classes)
@@ -70,13 +70,14 @@ def test_history_has_a_row_per_epoch(bars):
     assert not hasattr(classifier, "best_epoch_")
 
 
-def test_errors_are_shares_of_wrong_samples(bars):
+def test_errors_are_fractions_of_samples(bars):
     X, y = bars
     classifier = ConvNetClassifier(network=Frozen, **FAST)
     classifier.fit(X, y, X_val=X[:50], y_val=np.repeat([0, 2], [30, 20]))
     for row in classifier.history_:
         assert row["train_error"] == pytest.approx(2 / 3)
         assert row["valid_error"] == pytest.approx(20 / 50)
+        assert row["valid_acc"] == 1 - row["valid_error"]
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -87,20 +88,13 @@ def test_validation_figures_are_those_of_the_set_given(early_stopping, bars):
     classifier.fit(X[:90], names[y[:90]], X_val=X[90:].reshape(-1, 16, 16), y_val=names[y[90:]])
     row = classifier.history_[classifier.best_epoch_ - 1 if early_stopping else -1]
     proba = classifier.predict_proba(X[90:])
-    assert row["valid_error"] == pytest.approx(1 - classifier.score(X[90:], names[y[90:]]))
+    assert row["valid_acc"] == pytest.approx(classifier.score(X[90:], names[y[90:]]))
     loss = -np.log(proba[np.arange(30), y[90:]]).mean()
     assert row["valid_loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def test_a_validation_set_without_early_stopping_changes_nothing_else(bars):
-    X, y = bars
-    plain = ConvNetClassifier(**FAST).fit(X, y)
-    watched = ConvNetClassifier(**FAST).fit(X, y, X_val=X[:9], y_val=y[:9])
-    np.testing.assert_array_equal(plain.predict_proba(X), watched.predict_proba(X))
-
-
 class SetsMode(nn.Module):
-    """A user's network that sets the mode of a layer when it is made, as one would not."""
+    """A network that sets the mode of a layer when it is made."""
 
     def __init__(self, image_shape, n_classes):
         super().__init__()
@@ -112,16 +106,18 @@ class SetsMode(nn.Module):
         return self.linear(self.norm(images).flatten(1))
 
 
-def test_the_mode_of_layers_does_not_depend_on_a_validation_set(bars):
+@pytest.mark.parametrize("network", ["convnet", SetsMode])
+def test_a_validation_set_without_early_stopping_changes_no_weights(network, bars):
     X, y = bars
-    params = {**FAST, "network": SetsMode}
-    without = ConvNetClassifier(**params).fit(X, y)
-    beside = ConvNetClassifier(**params).fit(X, y, X_val=X[:30], y_val=y[:30])
+    without, beside = (
+        ConvNetClassifier(network=network, **FAST).fit(X, y, **validation)
+        for validation in ({}, {"X_val": X[:9], "y_val": y[:9]})
+    )
     np.testing.assert_array_equal(without.predict_proba(X), beside.predict_proba(X))
 
 
 @pytest.mark.parametrize("params", [{"max_epochs": 1, "batch_size": 120}, {"early_stopping": True}])
-def test_divergence_in_the_last_step_is_told(params, bars):
+def test_divergence_in_the_last_step_is_reported(params, bars):
     classifier = ConvNetClassifier(**{**FAST, "lr": 1e30, "lr_schedule": "constant", **params})
     with pytest.raises(ValueError, match=r"in epoch 1. Make lr smaller \(lr=1e\+30\)"):
         classifier.fit(*bars)
@@ -152,6 +148,7 @@ def test_a_scheduler_beside_a_schedule_is_refused(bars):
     [
         ({"X_val": "X"}, "X_val is provided, but y_val was not provided."),
         ({"y_val": "y"}, "y_val is provided, but X_val was not provided."),
+        ({"sample_weight_val": "y"}, "sample_weight_val is provided, but X_val was not"),
         ({"X_val": "X", "y_val": "short"}, "inconsistent numbers of samples"),
         ({"X_val": "narrow", "y_val": "y"}, "X has 100 features, but ConvNetClassifier"),
         ({"X_val": "X", "y_val": "unseen"}, "`y_val` has classes not in `self.classes_`"),
@@ -164,19 +161,11 @@ def test_a_wrong_validation_set_is_refused(arguments, message, bars):
         ConvNetClassifier(**FAST).fit(X, y, **{k: values[v] for k, v in arguments.items()})
 
 
-def test_learning_rate_follows_its_schedule(bars):
-    X, y = bars
-    rates = {}
-    for name in ("constant", "cosine", "one-cycle"):
-        fast = {**FAST, "max_epochs": 10}
-        classifier = ConvNetClassifier(lr=0.01, lr_schedule=name, **fast).fit(X, y)
-        rates[name] = [row["lr"] for row in classifier.history_]
-    assert rates["constant"] == [0.01] * 10
-    np.testing.assert_allclose(rates["cosine"], 0.005 * (1 + np.cos(np.pi * np.arange(10) / 10)))
-    assert rates["one-cycle"][0] == pytest.approx(0.01 / 25)
-    assert np.argmax(rates["one-cycle"]) == 3
-    assert max(rates["one-cycle"]) == pytest.approx(0.01, rel=0.01)
-    assert rates["one-cycle"][-1] < 0.002
+@pytest.mark.parametrize("name", ["constant", *SCHEDULES])
+def test_learning_rate_follows_its_schedule(name, bars):
+    classifier = ConvNetClassifier(lr=0.01, lr_schedule=name, **FAST).fit(*bars)
+    factors = SCHEDULES.get(name, np.ones)(12)[::4]  # of the first batch of each epoch
+    np.testing.assert_allclose([row["lr"] for row in classifier.history_], 0.01 * factors)
 
 
 @pytest.mark.parametrize("n_batches", [2, 3, 10, 77])
@@ -198,10 +187,10 @@ def test_schedules_are_those_of_torch(name, scheduler, n_batches):
     np.testing.assert_allclose(0.01 * SCHEDULES[name](n_batches), rates, atol=1e-9)
 
 
-def test_who_listens_changes_nothing(bars):
-    """Batches are told one by one to callbacks, and kept together where nobody listens."""
+def test_callbacks_for_batches_change_nothing(bars):
+    """Without such callbacks, a block of batches is recorded as one."""
 
-    class Listener(Callback):
+    class OnBatchEnd(Callback):
         def on_batch_end(self, net, **kwargs):
             pass
 
@@ -209,12 +198,11 @@ def test_who_listens_changes_nothing(bars):
     options = {**FAST, "augmentation": "default"}
     fits = [
         ConvNetClassifier(callbacks=callbacks, **options).fit(X, y, X_val=X[:50], y_val=y[:50])
-        for callbacks in ([], [Listener()])
+        for callbacks in ([], [OnBatchEnd()])
     ]
     np.testing.assert_array_equal(*(fit.predict_proba(X) for fit in fits))
-    for silent, told in zip(*(fit.history_ for fit in fits), strict=True):
-        del silent["dur"], told["dur"]
-        assert silent == pytest.approx(told)
+    for plain, with_callback in zip(*(fit.history_ for fit in fits), strict=True):
+        assert plain | {"dur": 0} == pytest.approx(with_callback | {"dur": 0})
     assert [len(fit.net_.history[-1, "batches"]) for fit in fits] == [2, 5]
 
 
@@ -278,9 +266,9 @@ def test_skorch_callbacks_work(bars, tmp_path, capsys):
     callbacks = [
         ("f1", EpochScoring("f1_macro", lower_is_better=False, name="f1")),
         EpochScoring("accuracy", on_train=True, lower_is_better=False, name="train_acc"),
-        EpochScoring("accuracy", use_caching=False, lower_is_better=False, name="valid_acc"),
+        EpochScoring("accuracy", use_caching=False, lower_is_better=False, name="accuracy"),
         BatchScoring("accuracy", name="batch_acc", lower_is_better=False),
-        Checkpoint(monitor="valid_loss_best", dirname=tmp_path, f_history=None),
+        Checkpoint(monitor="valid_acc_best", dirname=tmp_path, f_history=None),
         GradientNormClipping(1.0),
         LRScheduler("StepLR", step_size=1, gamma=0.5),
         ProgressBar(),
@@ -290,18 +278,18 @@ def test_skorch_callbacks_work(bars, tmp_path, capsys):
     classifier.set_params(verbose=1).fit(X, y, X_val=X[:60], y_val=y[:60])
     for row, epoch in zip(classifier.history_, classifier.net_.history, strict=True):
         assert epoch["train_acc"] == pytest.approx(1 - row["train_error"])
-        for name in ("valid_acc", "batch_acc"):
-            assert epoch[name] == pytest.approx(1 - row["valid_error"])
+        for name in ("accuracy", "batch_acc"):
+            assert epoch[name] == pytest.approx(row["valid_acc"])
         assert 0 <= epoch["f1"] <= 1
         assert epoch["lr"] == 0.008 / 2 ** (row["epoch"] - 1)
     assert (tmp_path / "params.pt").exists()
     assert "train_acc" in capsys.readouterr().out
 
 
-def test_callbacks_hear_each_batch(bars):
+def test_callbacks_are_called_for_each_batch(bars):
     events = []
 
-    class Listener(Callback):
+    class Recorder(Callback):
         def on_batch_begin(self, net, batch, training, **kwargs):
             events.append(("begin", len(batch[0]), training))
 
@@ -314,7 +302,7 @@ def test_callbacks_hear_each_batch(bars):
             assert net.history[-1, "batches", -1, "train_loss" if training else "valid_loss"]
 
     X, y = bars
-    classifier = ConvNetClassifier(callbacks=[Listener()], **{**FAST, "max_epochs": 1})
+    classifier = ConvNetClassifier(callbacks=[Recorder()], **{**FAST, "max_epochs": 1})
     classifier.fit(X[:70], y[:70], X_val=X[70:], y_val=y[70:])
     expected = []
     for size in (32, 32, 6):
@@ -322,10 +310,24 @@ def test_callbacks_hear_each_batch(bars):
     assert events == [*expected, ("begin", 50, False), ("end", (50, 3), False)]
 
 
-def test_a_callback_may_stop_the_training(bars):
-    stop = EarlyStopping(monitor="train_loss", patience=2, lower_is_better=False, sink=len)
-    classifier = ConvNetClassifier(callbacks=[stop], **{**FAST, "max_epochs": 30}).fit(*bars)
-    assert classifier.n_iter_ == 3
+@pytest.mark.parametrize("monitor", ["train_loss", "valid_acc"])
+def test_early_stopping_of_skorch_stops_the_training(monitor, bars):
+    stop = EarlyStopping(monitor, patience=2, lower_is_better=False, sink=len)
+    network = "convnet" if monitor == "train_loss" else Frozen  # of constant accuracy
+    classifier = ConvNetClassifier(network=network, callbacks=[stop], **{**FAST, "max_epochs": 30})
+    assert classifier.fit(*bars, X_val=bars[0], y_val=bars[1]).n_iter_ == 3
+
+
+def test_checkpoint_keeps_the_epoch_of_the_best_accuracy(bars, tmp_path):
+    X, y = bars
+    best = Checkpoint(monitor="valid_acc_best", dirname=tmp_path, load_best=True)
+    classifier = ConvNetClassifier(callbacks=[best], lr=0.1, **{**FAST, "max_epochs": 8})
+    classifier.fit(X, y, X_val=X[::4], y_val=y[::4])
+    values = [row["valid_acc"] for row in classifier.history_]
+    assert [epoch["valid_acc_best"] for epoch in classifier.net_.history] == [
+        value > max(values[:i], default=-1) for i, value in enumerate(values)
+    ]
+    assert classifier.score(X[::4], y[::4]) == pytest.approx(max(values))
 
 
 def test_net_predicts_as_the_classifier(bars):
@@ -356,7 +358,7 @@ def test_verbose_prints_a_line_per_epoch(bars, capsys):
     assert re.match(r"Epoch 1/3   train error +66\.67%   validation error +62\.50%", line)
 
 
-def test_verbose_prints_the_last_epoch_and_why_it_was(bars, capsys):
+def test_verbose_2_prints_why_the_training_ended(bars, capsys):
     ConvNetClassifier(
         verbose=2, network=Frozen, early_stopping=True, n_iter_no_change=1, **FAST
     ).fit(*bars)
@@ -370,7 +372,7 @@ def test_silent_by_default(bars, capsys):
 
 
 class CtrlC(nn.Module):
-    """Interrupts the training as a user does, in the third epoch of four batches."""
+    """A network interrupted as by a user, in the third epoch of four batches."""
 
     def __init__(self, image_shape, n_classes):
         super().__init__()
@@ -385,7 +387,7 @@ class CtrlC(nn.Module):
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
-def test_interruption_keeps_the_epochs_done(early_stopping, bars):
+def test_interruption_keeps_the_completed_epochs(early_stopping, bars):
     X, y = bars
     classifier = ConvNetClassifier(network=CtrlC, early_stopping=early_stopping, **FAST)
     with pytest.raises(KeyboardInterrupt):
@@ -413,7 +415,7 @@ def test_a_keyboard_interrupt_of_a_callback_stops_the_training(event, bars):
     assert classifier.n_iter_ == len(classifier.history_) == n_completed
 
 
-def test_a_keyboard_interrupt_of_another_callback_event_is_the_users(bars):
+def test_a_keyboard_interrupt_at_another_event_propagates(bars):
     class Interrupted(Callback):
         def on_train_begin(self, net, **kwargs):
             raise KeyboardInterrupt
@@ -422,9 +424,9 @@ def test_a_keyboard_interrupt_of_another_callback_event_is_the_users(bars):
         ConvNetClassifier(callbacks=[Interrupted()], **FAST).fit(*bars)
 
 
-def test_verbose_reckons_the_time_left_from_the_mean_of_the_epochs(bars, capsys):
+def test_verbose_estimates_the_time_left_from_the_mean_of_the_epochs(bars, capsys):
     class Slow(Callback):
-        """The first epoch takes long, and the third is the last."""
+        """Makes the first epoch long and the third one the last."""
 
         def on_epoch_begin(self, net, **kwargs):
             time.sleep(0.3 * (len(net.history) == 1))
@@ -453,7 +455,7 @@ from sklearn_usps import ConvNetClassifier, MultiTaskConvNetClassifier
 fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
 
 class Swaying(torch.nn.Module):
-    # The share of its errors is 1/4, 0, 1/4, 1/4; its loss falls, rises, falls and stays.
+    # A fraction 1/4, 0, 1/4, 1/4 of errors and a loss that falls, rises, falls and stays.
     def __init__(self, image_shape, n_classes):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(()))
@@ -488,7 +490,7 @@ MultiTaskConvNetClassifier(ConvNetClassifier(**small)).fit(X, y, task=np.arange(
 
 @pytest.fixture(scope="module")
 def terminal():
-    """What some fits print on a real terminal: that of a process on a pseudo-terminal."""
+    """Return the output of each of some fits on a pseudo-terminal."""
     pty = pytest.importorskip("pty", reason="pseudo-terminals are for POSIX systems")
     chunks = []
 
@@ -501,8 +503,8 @@ def terminal():
 
 
 @pytest.mark.parametrize("fit", [0, 1])
-def test_verbose_marks_the_epochs_that_early_stopping_would_go_back_to(terminal, fit):
-    """Those of the smallest loss, not of the smallest error; a further fit begins anew."""
+def test_verbose_marks_the_epochs_that_early_stopping_would_restore(terminal, fit):
+    """They have the smallest loss so far, not the smallest error, within one fit."""
     lines = terminal[fit].splitlines()
     epochs = [line for line in lines if "Epoch" in line]
     errors = [re.search(r"validation error +(\S+)%", line)[1] for line in epochs]
@@ -519,12 +521,12 @@ def test_verbose_marks_no_epoch_without_validation(terminal):
 
 
 def test_verbose_2_shows_a_bar_of_the_batches_on_a_terminal(terminal):
-    """7 batches of the 71 images, since one image joins the last, and one of validation."""
+    """It counts 7 batches of 71 images, since one image joins the last, and one of validation."""
     for output, n_batches in [(terminal[3], 8), (terminal[4], 6)]:
         bars = re.findall(r" (\d+)/(\d+) \[", output)
         assert bars
         assert {int(total) for _, total in bars} == {n_batches}
         assert all(int(done) <= n_batches for done, _ in bars)
-        # The bar is wiped off before the line of the epoch is printed.
+        # The bar is cleared before the line of the epoch is printed.
         last = [line.rpartition("\r")[2] for line in output.split("\r\n") if "Epoch" in line]
         assert [re.sub(r"\033\[\d+m", "", line)[:9] for line in last] == ["Epoch 1/2", "Epoch 2/2"]
