@@ -33,9 +33,7 @@ def classifier(**params):
 
 
 def multi_task():
-    return MultiTaskConvNetClassifier(
-        network="luacnn", max_epochs=1, random_state=0, device="cpu", augmentation=None
-    )
+    return MultiTaskConvNetClassifier(classifier(augmentation=None))
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +194,7 @@ def test_no_image_is_too_strange_to_train_on(X):
 
 @given(X=junk_images, column=st.sampled_from([0, -1, 7, "p", None, 2.5]))
 def test_no_table_is_too_strange_for_a_task_column(X, column):
-    model = MultiTaskConvNetClassifier(network="luacnn", max_epochs=1, task_column=column)
+    model = MultiTaskConvNetClassifier(classifier(), task_column=column)
     outcome(model.fit, X, Y)
 
 

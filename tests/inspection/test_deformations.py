@@ -7,7 +7,13 @@ from matplotlib import pyplot as plt
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_usps import ConvNetClassifier, DeformationDisplay, ImageNormalizer, RandomDeformation
+from sklearn_usps import (
+    ConvNetClassifier,
+    DeformationDisplay,
+    ImageNormalizer,
+    MultiTaskConvNetClassifier,
+    RandomDeformation,
+)
 
 
 @pytest.fixture
@@ -54,7 +60,8 @@ def test_augmentation_of_a_classifier(images):
         display = DeformationDisplay.from_estimator(model, images, **params)
         np.testing.assert_array_equal(display.deformed, alone.deformed)
     own = ConvNetClassifier(augmentation=brighten)
-    assert DeformationDisplay.from_estimator(own, images, **params).deformed.max() > 1
+    for model in (own, MultiTaskConvNetClassifier(own)):
+        assert DeformationDisplay.from_estimator(model, images, **params).deformed.max() > 1
     with pytest.raises(ValueError, match="ConvNetClassifier has augmentation=None"):
         DeformationDisplay.from_estimator(ConvNetClassifier(augmentation=None), images)
     with pytest.raises(ValueError, match="estimator must be an augmentation or a classifier with"):

@@ -90,9 +90,11 @@ def test_image_goes_through_the_steps_before(data):
 
 def test_shared_filters_are_drawn_once(data):
     X, y = data
-    model = MultiTaskConvNetClassifier(
+    classifier = ConvNetClassifier(
         network="luacnn", image_shape=(12, 10), max_epochs=1, random_state=0
-    ).fit(X, y, task=np.repeat(["digits", "letters"], 20))
+    )
+    model = MultiTaskConvNetClassifier(classifier)
+    model.fit(X, y, task=np.repeat(["digits", "letters"], 20))
     display = FilterDisplay.from_estimator(model)
     assert display.ax_.get_title() == "6 filters 5 × 5, shared by digits and letters"
     shared = model.net_.module_.networks[1].convolution.weight.detach().numpy()

@@ -122,13 +122,14 @@ def test_several_models_in_one_axes(data, stopped):
 
 def test_a_multi_task_classifier_has_curves_of_each_task(data, stopped):
     X, y = data
-    model = MultiTaskConvNetClassifier(max_epochs=3, **SMALL)
+    model = MultiTaskConvNetClassifier(ConvNetClassifier(max_epochs=3, **SMALL))
     model.fit(X, y, task=np.repeat(["a", "b"], 40))
     display = TrainingCurveDisplay.from_estimator(model)
     assert [line.get_label() for line in display.lines_] == ["a, training", "b, training"]
     assert legend_texts(display) == ["a", "b", "training"]
     errors = [100 * epoch["tasks"]["b"]["train_error"] for epoch in model.history_]
     np.testing.assert_allclose(display.lines_[1].get_ydata(), errors)
+    assert display.random_state == 0
     named = TrainingCurveDisplay.from_estimators({"m": model, "m, c": stopped})
     assert list(named.histories) == ["m, a", "m, b", "m, c"]
     with pytest.raises(ValueError, match="Two curves have the name 'm, a': change the names"):
