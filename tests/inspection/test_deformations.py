@@ -68,12 +68,6 @@ def test_augmentation_of_a_classifier(images):
         DeformationDisplay.from_estimator(ImageNormalizer(), images)
 
 
-def test_image_shape_of_a_fitted_classifier(images):
-    classifier = ConvNetClassifier(network="luacnn", image_shape=(4, 16), max_epochs=1)
-    classifier.fit(images, np.arange(7) % 2)
-    assert DeformationDisplay.from_estimator(classifier, images).images.shape == (5, 4, 16)
-
-
 def test_image_shape_axes_and_frame(images):
     _, ax = plt.subplots()
     display = DeformationDisplay.from_estimator(
@@ -93,7 +87,11 @@ def test_image_shape_axes_and_frame(images):
         DeformationDisplay.from_estimator(brighten, images, n_deformations=0)
 
 
-def test_images_where_a_step_changes_their_size(images):
+def test_image_shape_of_a_fitted_classifier(images):
+    classifier = ConvNetClassifier(network="luacnn", image_shape=(4, 16), max_epochs=1)
+    classifier.fit(images, np.arange(7) % 2)
+    assert DeformationDisplay.from_estimator(classifier, images).images.shape == (5, 4, 16)
+
     def upsample(X):
         return np.kron(X.reshape(-1, 8, 8), np.ones((2, 2))).reshape(-1, 256)
 
