@@ -70,9 +70,9 @@ def check_labels(labels, name: str):
     if labels is None:  # scikit-learn's error is clear
         return None
     array = as_array(labels, name)
-    objects = labels if isinstance(labels, (list, tuple)) else np.asarray(array)
-    if isinstance(objects, np.ndarray):
-        objects = objects.ravel() if objects.dtype.kind == "O" else []
+    objects = np.ravel(array) if np.asarray(array).dtype.kind == "O" else []
+    if isinstance(labels, (list, tuple)):
+        objects = labels
     are_strings = {isinstance(label, str) for label in objects}
     if len(are_strings) > 1:
         raise ValueError(

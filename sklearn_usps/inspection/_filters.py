@@ -89,11 +89,11 @@ class FilterDisplay:
 
         n_filters = len(self.filters)
         tile_height = 1.15 if self.maps is None else 2.3
-        n_columns = _number_of_columns(n_filters, math.sqrt(n_filters * tile_height))
-        n_rows = math.ceil(n_filters / n_columns)
+        n_rows = math.ceil(n_filters / round(math.sqrt(n_filters * tile_height)))
+        n_columns = math.ceil(n_filters / n_rows)  # fills the last row
         if ax is None:
-            width, height = 1.1 * n_columns + 1.2, 1.1 * n_rows * tile_height + 0.5
-            height += 0.0 if self.maps is None else 0.7
+            width = 1.1 * n_columns + 1.2
+            height = 1.1 * n_rows * tile_height + (0.5 if self.maps is None else 1.2)
             _, ax = plt.subplots(figsize=(max(width, 5), height), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure
         places = [(at % n_columns, tile_height * (at // n_columns)) for at in range(n_filters)]
@@ -184,13 +184,6 @@ class FilterDisplay:
             maps = _feature_maps(network, convolution, image.to(classifier.net_.device))
         filters = convolution.weight.numpy(force=True)[:, 0].copy()
         return cls(filters, maps=maps, tasks=tasks).plot(cmap=cmap, ax=ax)
-
-
-def _number_of_columns(n_filters, wanted):
-    """Return about as many columns as wanted, preferably with a full last row."""
-    full = [n for n in range(1, n_filters + 1) if n_filters % n == 0]
-    nearest = min(full, key=lambda n: abs(math.log(n / wanted)))
-    return nearest if 0.6 < nearest / wanted < 1.6 else math.ceil(wanted)
 
 
 def _draw(ax, pictures, places, cmap):

@@ -115,7 +115,7 @@ class MisclassifiedDisplay:
 
         check_scalar(max_images, "max_images", Integral, min_val=1)
         images = self.images[:max_images]
-        texts = [(self._labels(at), self._details(at)) for at in range(len(images))]
+        texts = [self._texts(index) for index in range(len(images))]
         aspect = _ASPECT if ax is None else ax.bbox.width / ax.bbox.height
         grid = TileGrid(images.shape[1:], texts, aspect)
         if ax is None:
@@ -134,23 +134,22 @@ class MisclassifiedDisplay:
         offsets = -0.3 * sizes[0], -(0.3 + LINE) * sizes[0]
         # A label may have a dollar sign.
         style = {"textcoords": "offset points", "ha": "center", "va": "top", "parse_math": False}
-        for at, image in enumerate(images):
-            extent = left, right, bottom, _ = grid.place(at)
-            self.images_[at] = ax.imshow(image, cmap=cmap, extent=extent, **scale)
-            for line, (text, size, y) in enumerate(zip(texts[at], sizes, offsets, strict=True)):
-                self.text_[at, line] = ax.annotate(
-                    text, ((left + right) / 2, bottom), (0, y), fontsize=size, **style
-                )
+        for index, image in enumerate(images):
+            extent = left, right, bottom, _ = grid.place(index)
+            self.images_[index] = ax.imshow(image, cmap=cmap, extent=extent, **scale)
+            below = (left + right) / 2, bottom
+            for line, (text, size, y) in enumerate(zip(texts[index], sizes, offsets, strict=True)):
+                text = ax.annotate(text, below, (0, y), fontsize=size, **style)
+                self.text_[index, line] = text
         if not len(images):
             ax.text(0.5, 0.5, "No image is misclassified.", ha="center", transform=ax.transAxes)
         return self
 
-    def _labels(self, at):
-        return f"{_shorten(self.y_true[at])} → {_shorten(self.y_pred[at])}"
-
-    def _details(self, at):
-        row = f"#{self.indices[at]}"
-        return row if self.y_proba is None else f"{100 * self.y_proba[at]:.1f} %  {row}"
+    def _texts(self, index):
+        """Return the two lines of text of an image."""
+        labels = f"{_shorten(self.y_true[index])} → {_shorten(self.y_pred[index])}"
+        probability = "" if self.y_proba is None else f"{100 * self.y_proba[index]:.1f} %  "
+        return labels, f"{probability}#{self.indices[index]}"
 
     def _title(self, n_shown):
         """Return the parts of the title."""
@@ -228,16 +227,8 @@ class MisclassifiedDisplay:
             y_proba = estimator.predict_proba(X)[y_pred[:, np.newaxis] == estimator.classes_]
         if image_shape is None and len(images.shape) == 2:
             image_shape = input_image_shape(estimator, images.shape[1])
-        return cls.from_predictions(
-            images,
-            y,
-            y_pred,
-            y_proba=y_proba,
-            image_shape=image_shape,
-            max_images=max_images,
-            cmap=cmap,
-            ax=ax,
-        )
+        options = {"image_shape": image_shape, "max_images": max_images, "cmap": cmap, "ax": ax}
+        return cls.from_predictions(images, y, y_pred, y_proba=y_proba, **options)
 
     @classmethod
     def from_predictions(
@@ -295,15 +286,9 @@ class MisclassifiedDisplay:
         >>> import numpy as np
         >>> from sklearn_usps import MisclassifiedDisplay
         >>> X = np.random.default_rng(0).random((3, 256))
-        >>> display = MisclassifiedDisplay.from_predictions(
-        ...     X, [4, 7, 1], [9, 7, 2], y_proba=[0.6, 0.9, 0.8]
-        ... )
+        >>> display = MisclassifiedDisplay.from_predictions(X, [4, 7, 1], [9, 7, 2])
         >>> display.indices
-        array([2, 0])
-        >>> for text in display.text_[0]:
-        ...     print(text.get_text())
-        1 → 2
-        80.0 %  #2
+        array([0, 2])
         """
         check_consistent_length(X, y_true, y_pred, y_proba)
         y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
@@ -315,14 +300,9 @@ class MisclassifiedDisplay:
             y_proba = _check_probabilities(y_proba)
             indices = indices[np.argsort(-y_proba[indices], kind="stable")]
             y_proba = y_proba[indices]
-        display = cls(
-            _images(X, indices, image_shape),
-            indices=indices,
-            y_true=y_true[indices],
-            y_pred=y_pred[indices],
-            y_proba=y_proba,
-            n_samples=len(y_true),
-        )
+        labels = {"y_true": y_true[indices], "y_pred": y_pred[indices], "y_proba": y_proba}
+        images = _images(X, indices, image_shape)
+        display = cls(images, indices=indices, n_samples=len(y_true), **labels)
         return display.plot(max_images=max_images, cmap=cmap, ax=ax)
 
 

@@ -139,20 +139,15 @@ class TrainingCurveDisplay:
         for part, (word, style) in PARTS.items():
             values = _values(history, part, metric)
             if not all(map(math.isnan, values)):
-                line = {"color": color, "label": prefix + word, **dots}
-                if len(epochs) == 1 and part == "train":
-                    line["mfc"] = "none"  # open, instead of a dashed line
-                self.lines_ += self.ax_.plot(epochs, values, style, **line)
-        if best := self._best(name):
+                is_open = len(epochs) == 1 and part == "train"  # instead of a dashed line
+                line = {"color": color, "mfc": "none" if is_open else color, **dots}
+                self.lines_ += self.ax_.plot(epochs, values, style, label=prefix + word, **line)
+        if best := (self.best_epochs or {}).get(name):
             value = _values(history, "valid", metric)[best - 1]
             ground = self.ax_.get_facecolor()
             mark = {"color": color, "ms": 10, "mfc": ground, "mew": 2, "zorder": 3}
             label = f"{prefix}best: epoch {best}"
             self.best_ += self.ax_.plot(best, value, marker, label=label, **mark)
-
-    def _best(self, name):
-        """Return the best epoch of a model, or None."""
-        return (self.best_epochs or {}).get(name)
 
     def _legend(self):
         """Return lines, labels and title of the legend."""
@@ -163,7 +158,7 @@ class TrainingCurveDisplay:
             return lines, [line.get_label() for line in lines], next(iter(self.histories))
         lines, labels = [], []
         for index, name in enumerate(self.histories):
-            best = self._best(name)
+            best = (self.best_epochs or {}).get(name)
             lines.append(Line2D([], [], ms=5, **_style(index)))
             labels.append(f"{name} (best: epoch {best})" if best else name)
         for word, style in PARTS.values():
@@ -180,7 +175,7 @@ class TrainingCurveDisplay:
         if len(self.histories) > 1:
             return [f"{len(self.histories)} networks,", f"up to {epochs}{seed}"]
         ((name, history),) = self.histories.items()
-        best = self._best(name)
+        best = (self.best_epochs or {}).get(name)
         part = "valid" if f"valid_{metric}" in history[-1] else "train"
         value = _values(history, part, metric)[(best or n_epochs) - 1]
         number = f"{value:.2f} %" if metric == "error" else f"{value:.3g}"

@@ -7,7 +7,13 @@ from matplotlib import pyplot as plt
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_usps import ConvNetClassifier, DeformationDisplay, ImageNormalizer, RandomDeformation
+from sklearn_usps import (
+    ConvNetClassifier,
+    DeformationDisplay,
+    ImageNormalizer,
+    MultiTaskConvNetClassifier,
+    RandomDeformation,
+)
 
 
 @pytest.fixture
@@ -54,17 +60,12 @@ def test_augmentation_of_a_classifier(images):
         display = DeformationDisplay.from_estimator(model, images, **params)
         np.testing.assert_array_equal(display.deformed, alone.deformed)
     own = ConvNetClassifier(augmentation=brighten)
-    assert DeformationDisplay.from_estimator(own, images, **params).deformed.max() > 1
+    for model in (own, MultiTaskConvNetClassifier(own)):
+        assert DeformationDisplay.from_estimator(model, images, **params).deformed.max() > 1
     with pytest.raises(ValueError, match="ConvNetClassifier has augmentation=None"):
         DeformationDisplay.from_estimator(ConvNetClassifier(augmentation=None), images)
     with pytest.raises(ValueError, match="estimator must be an augmentation or a classifier with"):
         DeformationDisplay.from_estimator(ImageNormalizer(), images)
-
-
-def test_image_shape_of_a_fitted_classifier(images):
-    classifier = ConvNetClassifier(network="luacnn", image_shape=(4, 16), max_epochs=1)
-    classifier.fit(images, np.arange(7) % 2)
-    assert DeformationDisplay.from_estimator(classifier, images).images.shape == (5, 4, 16)
 
 
 def test_image_shape_axes_and_frame(images):
@@ -86,7 +87,11 @@ def test_image_shape_axes_and_frame(images):
         DeformationDisplay.from_estimator(brighten, images, n_deformations=0)
 
 
-def test_images_where_a_step_changes_their_size(images):
+def test_image_shape_of_a_fitted_classifier(images):
+    classifier = ConvNetClassifier(network="luacnn", image_shape=(4, 16), max_epochs=1)
+    classifier.fit(images, np.arange(7) % 2)
+    assert DeformationDisplay.from_estimator(classifier, images).images.shape == (5, 4, 16)
+
     def upsample(X):
         return np.kron(X.reshape(-1, 8, 8), np.ones((2, 2))).reshape(-1, 256)
 

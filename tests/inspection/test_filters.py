@@ -76,18 +76,6 @@ def test_feature_maps_where_convolution_and_subsampling_are_one(data):
     np.testing.assert_allclose(display.maps, by_hand, rtol=1e-4, atol=1e-5)
 
 
-def test_image_goes_through_the_steps_before(data):
-    X, y = data
-    model = make_pipeline(
-        ImageNormalizer(), ConvNetClassifier(image_shape=(12, 10), max_epochs=1, random_state=0)
-    ).fit(X, y)
-    _, ax = plt.subplots()
-    display = FilterDisplay.from_estimator(model, X[0].reshape(12, 10), ax=ax)
-    alone = FilterDisplay.from_estimator(model[-1], model[:-1].transform(X[:1]))
-    np.testing.assert_array_equal(display.maps, alone.maps)
-    assert display.ax_ is ax
-
-
 def test_shared_filters_are_drawn_once(data):
     X, y = data
     classifier = ConvNetClassifier(
@@ -130,12 +118,15 @@ def test_shapes_of_the_image_where_a_step_changes_it():
     X, y = rng.random((20, 36)), np.arange(20) % 2
     model = make_pipeline(
         FunctionTransformer(upsample),
+        ImageNormalizer(),
         ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0),
     ).fit(X, y)
-    expected = FilterDisplay.from_estimator(model[-1], upsample(X[:1])).maps
+    expected = FilterDisplay.from_estimator(model[-1], model[:-1].transform(X[:1])).maps
+    _, ax = plt.subplots()
     for shape in [(36,), (1, 36), (6, 6), (1, 6, 6)]:
-        maps = FilterDisplay.from_estimator(model, X[0].reshape(shape)).maps
-        np.testing.assert_array_equal(maps, expected)
+        display = FilterDisplay.from_estimator(model, X[0].reshape(shape), ax=ax)
+        np.testing.assert_array_equal(display.maps, expected)
+        assert display.ax_ is ax
     with pytest.raises(ValueError, match=r"X must be one image of shape \(6, 6\)"):
         FilterDisplay.from_estimator(model, X[0].reshape(4, 9))
 

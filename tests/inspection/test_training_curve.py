@@ -1,5 +1,7 @@
 """The curves of errors and losses."""
 
+import copy
+
 import matplotlib
 import numpy as np
 import pytest
@@ -8,7 +10,6 @@ from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from torch import nn
 
 from sklearn_usps import (
     ConvNetClassifier,
@@ -129,6 +130,7 @@ def test_a_multi_task_classifier_has_curves_of_each_task(data, stopped):
     assert legend_texts(display) == ["a", "b", "training"]
     errors = [100 * epoch["tasks"]["b"]["train_error"] for epoch in model.history_]
     np.testing.assert_allclose(display.lines_[1].get_ydata(), errors)
+    assert display.random_state == 0
     named = TrainingCurveDisplay.from_estimators({"m": model, "m, c": stopped})
     assert list(named.histories) == ["m, a", "m, b", "m, c"]
     with pytest.raises(ValueError, match="Two curves have the name 'm, a': change the names"):
@@ -244,37 +246,14 @@ def test_curves_are_visible_on_a_dark_background():
             assert matplotlib.colors.to_rgba(mark.get_markerfacecolor()) == ground
 
 
-class CtrlC(nn.Module):
-    """A network that interrupts training in the epoch after `epochs`, each of one batch."""
-
-    def __init__(self, image_shape, n_classes, epochs):
-        super().__init__()
-        self.linear = nn.Linear(image_shape[0] * image_shape[1], n_classes)
-        self.left = epochs
-
-    def forward(self, images):
-        if self.training:
-            self.left -= 1
-            if self.left < 0:
-                raise KeyboardInterrupt
-        return self.linear(images.flatten(1))
-
-
-def test_interrupted_training(data):
-    params = {"early_stopping": True, "warm_start": True, "random_state": 0, "max_epochs": 2}
-    classifier = ConvNetClassifier(network=CtrlC, network_params={"epochs": 0}, **params)
-    with pytest.raises(KeyboardInterrupt):
-        classifier.fit(*data)
+def test_interrupted_training(stopped):
+    interrupted = copy.copy(stopped)
+    interrupted.history_ = []
     with pytest.raises(ValueError, match="ConvNetClassifier has completed no epoch, since its tr"):
-        TrainingCurveDisplay.from_estimator(classifier)
-    with pytest.raises(ValueError, match="mine has completed no epoch"):
-        TrainingCurveDisplay.from_estimators({"mine": classifier})
-
-    classifier = ConvNetClassifier(network=CtrlC, network_params={"epochs": 2}, **params)
-    classifier.fit(*data)
-    with pytest.raises(KeyboardInterrupt):
-        classifier.fit(*data)
-    display = TrainingCurveDisplay.from_estimator(classifier)
+        TrainingCurveDisplay.from_estimator(interrupted)
+    # A warm start was interrupted in its first epoch.
+    interrupted.history_, interrupted.best_epoch_ = stopped.history_[:2], 0
+    display = TrainingCurveDisplay.from_estimator(interrupted)
     np.testing.assert_array_equal(display.lines_[0].get_xdata(), [1, 2])
     assert display.best_ == []
     assert display.best_epochs == {}
