@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from ._sklearn import check_matplotlib_support
+
 #: Part of a tile's width that the image fills; space under the image and under its text.
 _IMAGE_WIDTH, _GAP = 0.86, 0.08
 #: Width of a character and height of a line in font sizes, a little above those of the usual fonts.
@@ -54,6 +56,17 @@ class TileGrid:
         tile = min(ax.bbox.width / self.n_columns, ax.bbox.height / self.height)
         sizes = 72 * tile / ax.figure.dpi * self.sizes
         return sizes * min(1, _MAX_FONT_SIZE / sizes[1])
+
+
+def set_axes(display, ax, **options):
+    """Store the axes and the figure of a display; without axes, make a figure with `options`."""
+    check_matplotlib_support(f"{type(display).__name__}.plot")
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(**options)
+    display.ax_, display.figure_ = ax, ax.figure
+    return ax
 
 
 def set_title(ax, parts):

@@ -9,8 +9,8 @@ from sklearn.utils.multiclass import unique_labels
 
 from .._utils._images import flatten_images, resolve_image_shape
 from .._utils._models import input_image_shape, open_model
-from .._utils._sklearn import _safe_indexing, check_matplotlib_support, check_pandas_support
-from .._utils._tiles import LINE, TileGrid, set_title
+from .._utils._sklearn import _safe_indexing, check_pandas_support
+from .._utils._tiles import LINE, TileGrid, set_axes, set_title
 
 #: Width of a new figure relative to its height, and the height of its title in inches.
 _ASPECT, _TITLE_HEIGHT = 1.6, 0.4
@@ -33,14 +33,8 @@ class MisclassifiedDisplay:
     images : ndarray of shape (n_wrong, height, width)
         The misclassified images.
 
-    indices : ndarray of shape (n_wrong,)
-        Their rows in the data.
-
-    y_true : ndarray of shape (n_wrong,)
-        Their true labels.
-
-    y_pred : ndarray of shape (n_wrong,)
-        The labels predicted for them.
+    indices, y_true, y_pred : ndarray of shape (n_wrong,)
+        Their rows in the data, their true labels and the labels predicted for them.
 
     y_proba : ndarray of shape (n_wrong,), default=None
         The probabilities of these predictions.
@@ -56,11 +50,8 @@ class MisclassifiedDisplay:
     text_ : ndarray of shape (n_shown, 2), dtype=matplotlib Text
         The texts under the images: labels, then probability and row.
 
-    ax_ : matplotlib Axes
-        Axes with the images.
-
-    figure_ : matplotlib Figure
-        Figure containing the images.
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes and figure with the images.
 
     See Also
     --------
@@ -110,19 +101,15 @@ class MisclassifiedDisplay:
         display : :class:`MisclassifiedDisplay`
             The display, with the attributes of the drawing.
         """
-        check_matplotlib_support(f"{self.__class__.__name__}.plot")
-        import matplotlib.pyplot as plt
-
         check_scalar(max_images, "max_images", Integral, min_val=1)
         images = self.images[:max_images]
         texts = [(self._labels(at), self._details(at)) for at in range(len(images))]
         aspect = _ASPECT if ax is None else ax.bbox.width / ax.bbox.height
         grid = TileGrid(images.shape[1:], texts, aspect)
-        if ax is None:
-            width, height = grid.size_in_inches()
-            figure = plt.figure(figsize=(width, height + _TITLE_HEIGHT))
-            ax = figure.add_axes((0, 0, 1, height / (height + _TITLE_HEIGHT)))
-        self.ax_, self.figure_ = ax, ax.figure
+        width, height = grid.size_in_inches()
+        full_height = height + _TITLE_HEIGHT
+        margins = {"left": 0, "right": 1, "bottom": 0, "top": height / full_height}
+        ax = set_axes(self, ax, figsize=(width, full_height), gridspec_kw=margins)
         ax.set(xlim=(0, grid.n_columns), ylim=(grid.height, 0), aspect="equal")
         ax.set_axis_off()
         set_title(ax, self._title(len(images)))
@@ -200,23 +187,13 @@ class MisclassifiedDisplay:
             `image_shape_` of the estimator, or of the first step of a pipeline with as many
             pixels, else a square.
 
-        max_images : int, default=100
-            Largest number of images to show.
-
-        cmap : str or matplotlib Colormap, default="gray"
-            Colormap recognized by matplotlib; it spans the values of the images shown.
-
-        ax : matplotlib axes, default=None
-            Axes object to plot on. If `None`, a new figure and axes is created.
+        max_images, cmap, ax
+            As for :meth:`plot`.
 
         Returns
         -------
         display : :class:`MisclassifiedDisplay`
             The display, drawn.
-
-        See Also
-        --------
-        MisclassifiedDisplay.from_predictions : Plot the images from the predicted labels.
         """
         method_name = f"{cls.__name__}.from_estimator"
         if not is_classifier(estimator):
@@ -228,16 +205,8 @@ class MisclassifiedDisplay:
             y_proba = estimator.predict_proba(X)[y_pred[:, np.newaxis] == estimator.classes_]
         if image_shape is None and len(images.shape) == 2:
             image_shape = input_image_shape(estimator, images.shape[1])
-        return cls.from_predictions(
-            images,
-            y,
-            y_pred,
-            y_proba=y_proba,
-            image_shape=image_shape,
-            max_images=max_images,
-            cmap=cmap,
-            ax=ax,
-        )
+        options = {"image_shape": image_shape, "max_images": max_images, "cmap": cmap, "ax": ax}
+        return cls.from_predictions(images, y, y_pred, y_proba=y_proba, **options)
 
     @classmethod
     def from_predictions(
@@ -259,11 +228,8 @@ class MisclassifiedDisplay:
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
             The images.
 
-        y_true : array-like of shape (n_samples,)
-            The true labels.
-
-        y_pred : array-like of shape (n_samples,)
-            The predicted labels.
+        y_true, y_pred : array-like of shape (n_samples,)
+            The true and the predicted labels.
 
         y_proba : array-like of shape (n_samples,), default=None
             The probability of each predicted label. If given, the most confident mistakes come
@@ -272,38 +238,23 @@ class MisclassifiedDisplay:
         image_shape : tuple of int (height, width), default=None
             Shape of one image. By default a square.
 
-        max_images : int, default=100
-            Largest number of images to show.
-
-        cmap : str or matplotlib Colormap, default="gray"
-            Colormap recognized by matplotlib; it spans the values of the images shown.
-
-        ax : matplotlib axes, default=None
-            Axes object to plot on. If `None`, a new figure and axes is created.
+        max_images, cmap, ax
+            As for :meth:`plot`.
 
         Returns
         -------
         display : :class:`MisclassifiedDisplay`
             The display, drawn.
 
-        See Also
-        --------
-        MisclassifiedDisplay.from_estimator : Plot the images that a classifier gets wrong.
-
         Examples
         --------
         >>> import numpy as np
         >>> from sklearn_usps import MisclassifiedDisplay
         >>> X = np.random.default_rng(0).random((3, 256))
-        >>> display = MisclassifiedDisplay.from_predictions(
-        ...     X, [4, 7, 1], [9, 7, 2], y_proba=[0.6, 0.9, 0.8]
-        ... )
+        >>> y_true, y_pred, y_proba = [4, 7, 1], [9, 7, 2], [0.6, 0.9, 0.8]
+        >>> display = MisclassifiedDisplay.from_predictions(X, y_true, y_pred, y_proba=y_proba)
         >>> display.indices
         array([2, 0])
-        >>> for text in display.text_[0]:
-        ...     print(text.get_text())
-        1 → 2
-        80.0 %  #2
         """
         check_consistent_length(X, y_true, y_pred, y_proba)
         y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
