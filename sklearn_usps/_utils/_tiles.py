@@ -58,15 +58,12 @@ class TileGrid:
         return sizes * min(1, _MAX_FONT_SIZE / sizes[1])
 
 
-def set_axes(display, ax, **options):
-    """Store the axes and the figure of a display; without axes, make a figure with `options`."""
+def get_axes(display, ax, **options):
+    """Return the axes for a display: `ax` or, if it is None, those of a figure with `options`."""
     check_matplotlib_support(f"{type(display).__name__}.plot")
     import matplotlib.pyplot as plt
 
-    if ax is None:
-        _, ax = plt.subplots(**options)
-    display.ax_, display.figure_ = ax, ax.figure
-    return ax
+    return plt.subplots(**options)[1] if ax is None else ax
 
 
 def set_title(ax, parts):

@@ -9,7 +9,7 @@ from sklearn.utils import check_array, check_random_state
 from .._utils._images import flatten_images, resolve_image_shape
 from .._utils._models import input_image_shape, open_model
 from .._utils._sklearn import Interval, check_pandas_support, validate_params
-from .._utils._tiles import set_axes, set_title
+from .._utils._tiles import get_axes, set_title
 from ..preprocessing import RandomDeformation
 
 
@@ -77,7 +77,8 @@ class DeformationDisplay:
         """
         n_images, n_deformations, height, width = self.deformed.shape
         size = (max(0.9 * (n_deformations + 1.3), 5), 0.9 * n_images * height / width + 0.7)
-        ax = set_axes(self, ax, figsize=size, layout="constrained")
+        self.ax_ = ax = get_axes(self, ax, figsize=size, layout="constrained")
+        self.figure_ = ax.figure
         tiles = np.concatenate([self.images[:, np.newaxis], self.deformed], axis=1, dtype=float)
         tiles = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
         grid = tiles.swapaxes(1, 2).reshape(n_images * (height + 1), -1)[:-1, :-1]

@@ -9,7 +9,7 @@ from torch import nn
 from .._utils._images import resolve_image_shape
 from .._utils._models import input_image_shape, open_convnet
 from .._utils._sklearn import check_pandas_support
-from .._utils._tiles import set_axes, set_title
+from .._utils._tiles import get_axes, set_title
 
 #: Most tasks that a title names; more are counted.
 _MAX_NAMES = 3
@@ -86,7 +86,8 @@ class FilterDisplay:
         n_rows = math.ceil(n_filters / n_columns)
         height = 1.1 * n_rows * tile_height + (0.5 if self.maps is None else 1.2)
         size = (max(1.1 * n_columns + 1.2, 5), height)
-        ax = set_axes(self, ax, figsize=size, layout="constrained")
+        self.ax_ = ax = get_axes(self, ax, figsize=size, layout="constrained")
+        self.figure_ = ax.figure
         places = [(at % n_columns, tile_height * (at // n_columns)) for at in range(n_filters)]
         self.images_ = _draw(ax, self.filters, places, cmap)
         self.maps_ = None

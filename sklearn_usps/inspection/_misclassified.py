@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import unique_labels
 from .._utils._images import flatten_images, resolve_image_shape
 from .._utils._models import input_image_shape, open_model
 from .._utils._sklearn import _safe_indexing, check_pandas_support
-from .._utils._tiles import LINE, TileGrid, set_axes, set_title
+from .._utils._tiles import LINE, TileGrid, get_axes, set_title
 
 #: Width of a new figure relative to its height, and the height of its title in inches.
 _ASPECT, _TITLE_HEIGHT = 1.6, 0.4
@@ -109,7 +109,8 @@ class MisclassifiedDisplay:
         width, height = grid.size_in_inches()
         full_height = height + _TITLE_HEIGHT
         margins = {"left": 0, "right": 1, "bottom": 0, "top": height / full_height}
-        ax = set_axes(self, ax, figsize=(width, full_height), gridspec_kw=margins)
+        self.ax_ = ax = get_axes(self, ax, figsize=(width, full_height), gridspec_kw=margins)
+        self.figure_ = ax.figure
         ax.set(xlim=(0, grid.n_columns), ylim=(grid.height, 0), aspect="equal")
         ax.set_axis_off()
         set_title(ax, self._title(len(images)))

@@ -6,7 +6,7 @@ from numbers import Integral
 
 from .._utils._models import open_convnet
 from .._utils._sklearn import StrOptions, check_pandas_support, validate_params
-from .._utils._tiles import set_axes, set_title
+from .._utils._tiles import get_axes, set_title
 
 #: Colors for color-blind readers (M. Okabe and K. Ito, 2008); None is the color of texts, black
 #: unless the style is a dark one.
@@ -96,7 +96,8 @@ class TrainingCurveDisplay:
         display : :class:`TrainingCurveDisplay`
             The display, with the attributes of the drawing.
         """
-        ax = set_axes(self, ax, layout="constrained")
+        self.ax_ = ax = get_axes(self, ax, layout="constrained")
+        self.figure_ = ax.figure
         from matplotlib.ticker import MaxNLocator  # after the check that it is installed
 
         self.lines_, self.best_ = [], []
