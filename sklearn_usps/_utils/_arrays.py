@@ -3,8 +3,6 @@
 scikit-learn's checks come afterwards. These stop conversions that numpy does silently.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.sparse import issparse
 

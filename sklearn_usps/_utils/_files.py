@@ -13,10 +13,7 @@ DAY = 86_400
 
 
 def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Write `content` to `path` completely or, if an error is raised, not at all.
-
-    The bytes go to a temporary file in the same folder, which is then renamed to `path`.
-    """
+    """Write `content` to `path` completely or, if an error is raised, not at all."""
     path = Path(path)
     if path.exists() and not path.is_file():
         raise FileExistsError(errno.EEXIST, "Cannot write to a folder or device", str(path))

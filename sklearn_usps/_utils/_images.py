@@ -1,7 +1,5 @@
 """Shapes of images: as rows of pixels, as parameters, and guessed."""
 
-from __future__ import annotations
-
 import math
 import warnings
 

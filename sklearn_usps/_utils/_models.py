@@ -1,38 +1,21 @@
 """Fitted models inside searches, pipelines, frozen and calibrated estimators."""
 
-from __future__ import annotations
-
 import math
 
 from sklearn.frozen import FrozenEstimator
+from sklearn.utils.validation import check_is_fitted
 
 
 def open_model(model, *, calibrated: str = "keep"):
-    """Split a model into its transformers and its last estimator.
+    """Return the transformers (names and steps, without "passthrough") and last step of a model.
 
     A search stands for its `best_estimator_`, a FrozenEstimator for the estimator in it. An
-    unfitted search is its own last estimator.
+    unfitted search is its own last step. The last step may be a fitted CalibratedClassifierCV:
 
-    Parameters
-    ----------
-    model : estimator
-        The model, fitted or not.
-
-    calibrated : {"keep", "single", "first"}, default="keep"
-        Treatment of a fitted CalibratedClassifierCV:
-
-        - "keep": it is the last estimator. Callers that predict need its probabilities.
-        - "single": the classifier in it, if it has one. With one for each fold, a ValueError.
-        - "first": the classifier of the first fold, for what all folds have in common, such as
-          the shape of the images.
-
-    Returns
-    -------
-    transformers : list of (str, transformer)
-        Names and steps before the last one, without "passthrough".
-
-    estimator : estimator
-        The last step.
+    - "keep" returns it. Callers that predict need its probabilities.
+    - "single" returns the classifier in it. With one for each fold, it raises a ValueError.
+    - "first" returns the classifier of the first fold, for what all folds have in common, such as
+      the shape of the images.
     """
     if isinstance(model, FrozenEstimator):
         return open_model(model.estimator, calibrated=calibrated)
@@ -57,6 +40,18 @@ def open_model(model, *, calibrated: str = "keep"):
             )
         return open_model(folds[0], calibrated=calibrated)
     return [], model
+
+
+def open_convnet(model, display: str):
+    """Return transformers and last step, as `open_model`, of a model that ends with a ConvNet."""
+    transformers, classifier = open_model(model, calibrated="single")
+    check_is_fitted(classifier)
+    if not hasattr(classifier, "history_"):
+        raise ValueError(
+            f"{type(classifier).__name__} has no `history_`: {display} shows ConvNetClassifier and "
+            "MultiTaskConvNetClassifier."
+        )
+    return transformers, classifier
 
 
 def input_image_shape(model, n_features: int | None = None) -> tuple[int, int] | None:

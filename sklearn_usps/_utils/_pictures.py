@@ -13,37 +13,20 @@ READABLE_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
 
 
 def open_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
-    """Open a picture, check its size and decode it.
+    """Open a picture and decode it, the first one of an animation.
 
-    Parameters
-    ----------
-    source : str, path-like or binary file
-        The picture. A binary file is read from its beginning and stays open.
-
-    Returns
-    -------
-    picture : PIL.Image.Image
-        The decoded picture, the first one of an animation.
-
-    Raises
-    ------
-    ValueError
-        If the picture has more than `PIL.Image.MAX_IMAGE_PIXELS` pixels, for WEBP half as many.
-    OSError
-        If the file cannot be read, is not a picture or is damaged.
+    A binary file is read from its beginning and stays open. A ValueError says that the picture has
+    more than `PIL.Image.MAX_IMAGE_PIXELS` pixels (for WEBP half as many), an OSError that the file
+    cannot be read, is not a picture or is damaged.
     """
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as file:
-            return _open_file(file)
-    return _open_file(source)
-
-
-def _open_file(file: IO[bytes]) -> Image.Image:
-    name = getattr(file, "name", "the file object")
+            return open_picture(file)
+    name = getattr(source, "name", "the file object")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture = Image.open(file, formats=READABLE_FORMATS)
+            picture = Image.open(source, formats=READABLE_FORMATS)
             limit = Image.MAX_IMAGE_PIXELS
             # Pillow decodes WEBP in twice the memory of the other formats.
             if picture.format == "WEBP" and limit and 2 * picture.width * picture.height > limit:

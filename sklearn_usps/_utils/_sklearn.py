@@ -15,6 +15,7 @@ arguments that we pass, and no public name for any.
 
 `model_selection/_fit_groups.py` recognizes one more function, `_fit_and_score`, by its name.
 """
+# ruff: noqa: F401
 
 from sklearn.base import _fit_context
 from sklearn.preprocessing._data import _is_constant_feature
@@ -31,24 +32,3 @@ from sklearn.utils.validation import (
     _check_sample_weight,
     _num_samples,
 )
-
-__all__ = [
-    "HasMethods",
-    "Interval",
-    "StrOptions",
-    "_check_method_params",
-    "_check_n_features",
-    "_check_partial_fit_first_call",
-    "_check_sample_weight",
-    "_fit_context",
-    "_incremental_mean_and_var",
-    "_is_constant_feature",
-    "_num_samples",
-    "_safe_indexing",
-    "_safe_split",
-    "check_matplotlib_support",
-    "check_pandas_support",
-    "is_pandas_na",
-    "is_scalar_nan",
-    "validate_params",
-]

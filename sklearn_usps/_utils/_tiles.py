@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from ._sklearn import check_matplotlib_support
+
 #: Part of a tile's width that the image fills; space under the image and under its text.
 _IMAGE_WIDTH, _GAP = 0.86, 0.08
 #: Width of a character and height of a line in font sizes, a little above those of the usual fonts.
@@ -54,6 +56,14 @@ class TileGrid:
         tile = min(ax.bbox.width / self.n_columns, ax.bbox.height / self.height)
         sizes = 72 * tile / ax.figure.dpi * self.sizes
         return sizes * min(1, _MAX_FONT_SIZE / sizes[1])
+
+
+def get_axes(display, ax, **options):
+    """Return the axes for a display: `ax` or, if it is None, those of a figure with `options`."""
+    check_matplotlib_support(f"{type(display).__name__}.plot")
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(**options)[1] if ax is None else ax
 
 
 def set_title(ax, parts):

@@ -8,13 +8,8 @@ from sklearn.utils import check_array, check_random_state
 
 from .._utils._images import flatten_images, resolve_image_shape
 from .._utils._models import input_image_shape, open_model
-from .._utils._sklearn import (
-    Interval,
-    check_matplotlib_support,
-    check_pandas_support,
-    validate_params,
-)
-from .._utils._tiles import set_title
+from .._utils._sklearn import Interval, check_pandas_support, validate_params
+from .._utils._tiles import get_axes, set_title
 from ..preprocessing import RandomDeformation
 
 
@@ -40,11 +35,8 @@ class DeformationDisplay:
     image_ : matplotlib AxesImage
         The grid, with the original images in its first column.
 
-    ax_ : matplotlib Axes
-        Axes with the images.
-
-    figure_ : matplotlib Figure
-        Figure containing the images.
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes and figure with the images.
 
     See Also
     --------
@@ -83,14 +75,10 @@ class DeformationDisplay:
         display : :class:`DeformationDisplay`
             The display, with the attributes of the drawing.
         """
-        check_matplotlib_support(f"{self.__class__.__name__}.plot")
-        import matplotlib.pyplot as plt
-
         n_images, n_deformations, height, width = self.deformed.shape
-        if ax is None:
-            size = (0.9 * (n_deformations + 1.3), 0.9 * n_images * height / width + 0.7)
-            _, ax = plt.subplots(figsize=(max(size[0], 5), size[1]), layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        size = (max(0.9 * (n_deformations + 1.3), 5), 0.9 * n_images * height / width + 0.7)
+        self.ax_ = ax = get_axes(self, ax, figsize=size, layout="constrained")
+        self.figure_ = ax.figure
         tiles = np.concatenate([self.images[:, np.newaxis], self.deformed], axis=1, dtype=float)
         tiles = np.pad(tiles, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=np.nan)
         grid = tiles.swapaxes(1, 2).reshape(n_images * (height + 1), -1)[:-1, :-1]
@@ -108,8 +96,7 @@ class DeformationDisplay:
         ax.tick_params(axis="x", labelsize=scale * texts[0].get_fontsize())
         ax.tick_params(length=0)
         ax.set_yticks([])
-        for spine in ax.spines.values():
-            spine.set_visible(False)
+        ax.spines[:].set_visible(False)
         seed = "" if self.random_state is None else f", seed {self.random_state}"
         what = f"of {n_images} image{'s' * (n_images != 1)}{seed}"
         set_title(ax, ["Random deformations", what])
@@ -183,11 +170,8 @@ class DeformationDisplay:
         random_state : int, RandomState instance or None, default=None
             Determines the deformations. Pass an int for reproducible output across calls.
 
-        cmap : str or matplotlib Colormap, default="gray"
-            Colormap recognized by matplotlib; it spans the values of the images.
-
-        ax : matplotlib axes, default=None
-            Axes object to plot on. If `None`, a new figure and axes is created.
+        cmap, ax
+            As for :meth:`plot`.
 
         Returns
         -------

@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._utils._images import resolve_image_shape
-from .._utils._models import input_image_shape, open_model
-from .._utils._sklearn import check_matplotlib_support, check_pandas_support
-from .._utils._tiles import set_title
+from .._utils._models import input_image_shape, open_convnet
+from .._utils._sklearn import check_pandas_support
+from .._utils._tiles import get_axes, set_title
 
 #: Most tasks that a title names; more are counted.
 _MAX_NAMES = 3
@@ -44,11 +43,8 @@ class FilterDisplay:
     maps_ : ndarray of shape (n_filters,), dtype=matplotlib AxesImage
         The feature maps that are drawn, each under its filter. None without `maps`.
 
-    ax_ : matplotlib Axes
-        Axes with the filters.
-
-    figure_ : matplotlib Figure
-        Figure containing the filters.
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes and figure with the filters.
 
     Examples
     --------
@@ -84,18 +80,14 @@ class FilterDisplay:
         display : :class:`FilterDisplay`
             The display, with the attributes of the drawing.
         """
-        check_matplotlib_support(f"{self.__class__.__name__}.plot")
-        import matplotlib.pyplot as plt
-
         n_filters = len(self.filters)
         tile_height = 1.15 if self.maps is None else 2.3
         n_rows = math.ceil(n_filters / round(math.sqrt(n_filters * tile_height)))
         n_columns = math.ceil(n_filters / n_rows)  # fills the last row
-        if ax is None:
-            width = 1.1 * n_columns + 1.2
-            height = 1.1 * n_rows * tile_height + (0.5 if self.maps is None else 1.2)
-            _, ax = plt.subplots(figsize=(max(width, 5), height), layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
+        height = 1.1 * n_rows * tile_height + (0.5 if self.maps is None else 1.2)
+        size = (max(1.1 * n_columns + 1.2, 5), height)
+        self.ax_ = ax = get_axes(self, ax, figsize=size, layout="constrained")
+        self.figure_ = ax.figure
         places = [(at % n_columns, tile_height * (at // n_columns)) for at in range(n_filters)]
         self.images_ = _draw(ax, self.filters, places, cmap)
         self.maps_ = None
@@ -150,11 +142,8 @@ class FilterDisplay:
                 (1, height, width), default=None
             One image as the estimator takes it, without other columns, to show its feature maps.
 
-        cmap : str or matplotlib Colormap, default="gray"
-            Colormap recognized by matplotlib.
-
-        ax : matplotlib axes, default=None
-            Axes object to plot on. If `None`, a new figure and axes is created.
+        cmap, ax
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -166,16 +155,10 @@ class FilterDisplay:
         ValueError
             If the network has no such convolution, or X is not one image of the right size.
         """
-        transformers, classifier = open_model(estimator, calibrated="single")
-        check_is_fitted(classifier)
+        transformers, classifier = open_convnet(estimator, cls.__name__)
         estimators = getattr(classifier, "estimators_", {})
         tasks = list(estimators) if len(estimators) > 1 else None
         classifier = next(iter(estimators.values()), classifier)  # tasks share the filters
-        if not hasattr(classifier, "net_"):
-            raise ValueError(
-                f"{type(classifier).__name__} has no `net_`: {cls.__name__} shows "
-                "ConvNetClassifier and MultiTaskConvNetClassifier."
-            )
         network = classifier.net_.module_
         convolution = _first_convolution(network)
         maps = None
@@ -198,11 +181,9 @@ def _draw(ax, pictures, places, cmap):
 
 def _first_convolution(network):
     """Return the first convolution, which must have one input channel."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            if module.weight.shape[1] == 1:
-                return module
-            break
+    first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
+    if first is not None and first.weight.shape[1] == 1:
+        return first
     raise ValueError(
         f"The network {type(network).__name__} does not begin with a torch.nn.Conv2d of one input "
         "channel, so it has no filters to show."

@@ -9,8 +9,8 @@ from sklearn.utils.multiclass import unique_labels
 
 from .._utils._images import flatten_images, resolve_image_shape
 from .._utils._models import input_image_shape, open_model
-from .._utils._sklearn import _safe_indexing, check_matplotlib_support, check_pandas_support
-from .._utils._tiles import LINE, TileGrid, set_title
+from .._utils._sklearn import _safe_indexing, check_pandas_support
+from .._utils._tiles import LINE, TileGrid, get_axes, set_title
 
 #: Width of a new figure relative to its height, and the height of its title in inches.
 _ASPECT, _TITLE_HEIGHT = 1.6, 0.4
@@ -33,14 +33,8 @@ class MisclassifiedDisplay:
     images : ndarray of shape (n_wrong, height, width)
         The misclassified images.
 
-    indices : ndarray of shape (n_wrong,)
-        Their rows in the data.
-
-    y_true : ndarray of shape (n_wrong,)
-        Their true labels.
-
-    y_pred : ndarray of shape (n_wrong,)
-        The labels predicted for them.
+    indices, y_true, y_pred : ndarray of shape (n_wrong,)
+        Their rows in the data, their true labels and the labels predicted for them.
 
     y_proba : ndarray of shape (n_wrong,), default=None
         The probabilities of these predictions.
@@ -56,11 +50,8 @@ class MisclassifiedDisplay:
     text_ : ndarray of shape (n_shown, 2), dtype=matplotlib Text
         The texts under the images: labels, then probability and row.
 
-    ax_ : matplotlib Axes
-        Axes with the images.
-
-    figure_ : matplotlib Figure
-        Figure containing the images.
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes and figure with the images.
 
     See Also
     --------
@@ -110,19 +101,16 @@ class MisclassifiedDisplay:
         display : :class:`MisclassifiedDisplay`
             The display, with the attributes of the drawing.
         """
-        check_matplotlib_support(f"{self.__class__.__name__}.plot")
-        import matplotlib.pyplot as plt
-
         check_scalar(max_images, "max_images", Integral, min_val=1)
         images = self.images[:max_images]
         texts = [self._texts(index) for index in range(len(images))]
         aspect = _ASPECT if ax is None else ax.bbox.width / ax.bbox.height
         grid = TileGrid(images.shape[1:], texts, aspect)
-        if ax is None:
-            width, height = grid.size_in_inches()
-            figure = plt.figure(figsize=(width, height + _TITLE_HEIGHT))
-            ax = figure.add_axes((0, 0, 1, height / (height + _TITLE_HEIGHT)))
-        self.ax_, self.figure_ = ax, ax.figure
+        width, height = grid.size_in_inches()
+        full_height = height + _TITLE_HEIGHT
+        margins = {"left": 0, "right": 1, "bottom": 0, "top": height / full_height}
+        self.ax_ = ax = get_axes(self, ax, figsize=(width, full_height), gridspec_kw=margins)
+        self.figure_ = ax.figure
         ax.set(xlim=(0, grid.n_columns), ylim=(grid.height, 0), aspect="equal")
         ax.set_axis_off()
         set_title(ax, self._title(len(images)))
@@ -199,23 +187,13 @@ class MisclassifiedDisplay:
             `image_shape_` of the estimator, or of the first step of a pipeline with as many
             pixels, else a square.
 
-        max_images : int, default=100
-            Largest number of images to show.
-
-        cmap : str or matplotlib Colormap, default="gray"
-            Colormap recognized by matplotlib; it spans the values of the images shown.
-
-        ax : matplotlib axes, default=None
-            Axes object to plot on. If `None`, a new figure and axes is created.
+        max_images, cmap, ax
+            As for :meth:`plot`.
 
         Returns
         -------
         display : :class:`MisclassifiedDisplay`
             The display, drawn.
-
-        See Also
-        --------
-        MisclassifiedDisplay.from_predictions : Plot the images from the predicted labels.
         """
         method_name = f"{cls.__name__}.from_estimator"
         if not is_classifier(estimator):
@@ -250,11 +228,8 @@ class MisclassifiedDisplay:
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
             The images.
 
-        y_true : array-like of shape (n_samples,)
-            The true labels.
-
-        y_pred : array-like of shape (n_samples,)
-            The predicted labels.
+        y_true, y_pred : array-like of shape (n_samples,)
+            The true and the predicted labels.
 
         y_proba : array-like of shape (n_samples,), default=None
             The probability of each predicted label. If given, the most confident mistakes come
@@ -263,23 +238,13 @@ class MisclassifiedDisplay:
         image_shape : tuple of int (height, width), default=None
             Shape of one image. By default a square.
 
-        max_images : int, default=100
-            Largest number of images to show.
-
-        cmap : str or matplotlib Colormap, default="gray"
-            Colormap recognized by matplotlib; it spans the values of the images shown.
-
-        ax : matplotlib axes, default=None
-            Axes object to plot on. If `None`, a new figure and axes is created.
+        max_images, cmap, ax
+            As for :meth:`plot`.
 
         Returns
         -------
         display : :class:`MisclassifiedDisplay`
             The display, drawn.
-
-        See Also
-        --------
-        MisclassifiedDisplay.from_estimator : Plot the images that a classifier gets wrong.
 
         Examples
         --------

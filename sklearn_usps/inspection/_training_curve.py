@@ -4,16 +4,9 @@ import math
 from itertools import product
 from numbers import Integral
 
-from sklearn.utils.validation import check_is_fitted
-
-from .._utils._models import open_model
-from .._utils._sklearn import (
-    StrOptions,
-    check_matplotlib_support,
-    check_pandas_support,
-    validate_params,
-)
-from .._utils._tiles import set_title
+from .._utils._models import open_convnet
+from .._utils._sklearn import StrOptions, check_pandas_support, validate_params
+from .._utils._tiles import get_axes, set_title
 
 #: Colors for color-blind readers (M. Okabe and K. Ito, 2008); None is the color of texts, black
 #: unless the style is a dark one.
@@ -59,11 +52,8 @@ class TrainingCurveDisplay:
     best_ : list of matplotlib Line2D
         The marks of the best epochs.
 
-    ax_ : matplotlib Axes
-        Axes with the curves.
-
-    figure_ : matplotlib Figure
-        Figure containing the curves.
+    ax_, figure_ : matplotlib Axes and Figure
+        Axes and figure with the curves.
 
     See Also
     --------
@@ -106,13 +96,10 @@ class TrainingCurveDisplay:
         display : :class:`TrainingCurveDisplay`
             The display, with the attributes of the drawing.
         """
-        check_matplotlib_support(f"{self.__class__.__name__}.plot")
-        import matplotlib.pyplot as plt
-        from matplotlib.ticker import MaxNLocator
+        self.ax_ = ax = get_axes(self, ax, layout="constrained")
+        self.figure_ = ax.figure
+        from matplotlib.ticker import MaxNLocator  # after the check that it is installed
 
-        if ax is None:
-            _, ax = plt.subplots(layout="constrained")
-        self.ax_, self.figure_ = ax, ax.figure
         self.lines_, self.best_ = [], []
         for at, name in enumerate(self.histories):
             self._draw(at, name, metric)
@@ -211,24 +198,17 @@ class TrainingCurveDisplay:
             Fitted classifier, a fitted :class:`~sklearn.pipeline.Pipeline` that ends with one, or a
             search whose best estimator does. A multi-task classifier has curves for each task.
 
-        metric : {"error", "loss"}, default="error"
-            Show the share of wrong predictions in %, or the loss.
-
         name : str, default=None
             Name of the classifier, for the legend. By default that of its class, or the names of
             the tasks of a multi-task classifier.
 
-        ax : matplotlib axes, default=None
-            Axes object to plot on. If `None`, a new figure and axes is created.
+        metric, ax
+            As for :meth:`plot`.
 
         Returns
         -------
         display : :class:`TrainingCurveDisplay`
             The display, drawn.
-
-        See Also
-        --------
-        TrainingCurveDisplay.from_estimators : Several classifiers in one axes.
         """
         return cls.from_estimators({name: estimator}, metric=metric, ax=ax)
 
@@ -246,11 +226,8 @@ class TrainingCurveDisplay:
             Names and fitted classifiers, as for :meth:`from_estimator`. The curves of a multi-task
             classifier have its name and that of a task, as "shared, letters".
 
-        metric : {"error", "loss"}, default="error"
-            Show the share of wrong predictions in %, or the loss.
-
-        ax : matplotlib axes, default=None
-            Axes object to plot on. If `None`, a new figure and axes is created.
+        metric, ax
+            As for :meth:`plot`.
 
         Returns
         -------
@@ -261,13 +238,7 @@ class TrainingCurveDisplay:
             raise ValueError("estimators must have one or more fitted classifiers. Got {} instead.")
         histories, best_epochs, seeds = {}, {}, set()
         for name, estimator in estimators.items():
-            _, classifier = open_model(estimator, calibrated="single")
-            check_is_fitted(classifier)
-            if not hasattr(classifier, "history_"):
-                raise ValueError(
-                    f"{type(classifier).__name__} has no `history_`: {cls.__name__} shows "
-                    "ConvNetClassifier and MultiTaskConvNetClassifier."
-                )
+            _, classifier = open_convnet(estimator, cls.__name__)
             params = classifier.get_params()
             seed = params.get("random_state", params.get("estimator__random_state"))
             seeds.add(seed if isinstance(seed, Integral) else None)

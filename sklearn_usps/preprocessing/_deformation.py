@@ -1,17 +1,13 @@
 """Random deformation of images, for data augmentation."""
 
-from __future__ import annotations
-
 import math
 from numbers import Real
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+import torch
 from sklearn.base import BaseEstimator
 
 from .._utils._sklearn import Interval
-
-if TYPE_CHECKING:
-    import torch
 
 #: Upper limit of all parameters: larger than any image, and float32 computes with it.
 _LARGEST = 1e9
@@ -136,10 +132,17 @@ class RandomDeformation(BaseEstimator):
         ValueError
             If a parameter is out of range, or `images` has another shape or another kind of dtype.
         """
-        import torch
-
         self._validate_params()
-        _check_images(images)
+        if images.ndim != 4 or images.shape[1] != 1:
+            raise ValueError(
+                "images must have the shape (n_images, 1, height, width). "
+                f"Got {tuple(images.shape)} instead."
+            )
+        if not images.is_floating_point():
+            raise ValueError(
+                f"images must have a floating dtype. Got {images.dtype} instead: convert them by "
+                "`images.float()`."
+            )
         origins = self._affine_origins(images, generator)
         if self.elastic_alpha > 0:
             origins += self._elastic_displacements(images, generator)
@@ -155,8 +158,6 @@ class RandomDeformation(BaseEstimator):
 
         Both coordinates, x to the right and y down, are pixels from the center of the image.
         """
-        import torch
-
         n_images, _, height, width = images.shape
         limits = [math.radians(self.rotation), self.shear] + 2 * [self.scale] + 2 * [self.shift]
         draws = _uniform((n_images, 6), images, generator) * images.new_tensor(limits)
@@ -172,9 +173,9 @@ class RandomDeformation(BaseEstimator):
         y_by_1 = -y_by_x * shift_x - y_by_y * shift_y
         maps = torch.stack([x_by_x, x_by_y, x_by_1, y_by_x, y_by_y, y_by_1], dim=1)
 
-        y, x = torch.meshgrid(
-            _pixel_positions(height, images), _pixel_positions(width, images), indexing="ij"
-        )
+        kind = {"dtype": images.dtype, "device": images.device}
+        centers = [torch.arange(size, **kind) - (size - 1) / 2 for size in (height, width)]
+        y, x = torch.meshgrid(*centers, indexing="ij")
         pixels = torch.stack([x.flatten(), y.flatten(), torch.ones_like(x).flatten()])
         return (maps.view(2 * n_images, 3) @ pixels).view(n_images, 2, height, width)
 
@@ -188,39 +189,14 @@ class RandomDeformation(BaseEstimator):
         return (noise @ smooth_rows).transpose(2, 3) @ (self.elastic_alpha * smooth_columns)
 
 
-def _check_images(images) -> None:
-    """Raise a ValueError if the images are not a batch of gray images of a floating dtype."""
-    if images.ndim != 4 or images.shape[1] != 1:
-        raise ValueError(
-            "images must have the shape (n_images, 1, height, width). "
-            f"Got {tuple(images.shape)} instead."
-        )
-    if not images.is_floating_point():
-        raise ValueError(
-            f"images must have a floating dtype. Got {images.dtype} instead: convert them by "
-            "`images.float()`."
-        )
-
-
 def _uniform(shape, images, generator):
     """Draw numbers uniform in [-1, 1], of the dtype and on the device of the images."""
-    import torch
-
     numbers = torch.empty(shape, dtype=images.dtype, device=generator.device)
     return numbers.uniform_(-1, 1, generator=generator).to(images.device)
 
 
-def _pixel_positions(size, images):
-    """Return the centers of `size` pixels in a row, counted from the center of the row."""
-    import torch
-
-    return torch.arange(size, dtype=images.dtype, device=images.device) - (size - 1) / 2
-
-
 def _gaussian_weights(size, sigma, images):
     """Return the weight of each random number (rows) in each of `size` pixels (columns)."""
-    import torch
-
     sigma = max(sigma, 1e-3)  # already all weight is on one number, and divisions don't overflow
     distance = max(1.0, sigma)  # between two numbers, the first of which lies beyond the border
     beyond = math.ceil(3 * sigma / distance)

@@ -1,7 +1,5 @@
 """Normalization of the pixel values of images to zero mean and unit scale."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import numpy as np
@@ -69,12 +67,9 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    mean_ : float or ndarray of shape (n_features,)
-        The mean of all pixels with `method="global"`, of each pixel with `method="pixel"`. Not
-        defined with other methods.
-
-    var_ : float or ndarray of shape (n_features,)
-        The variance, likewise.
+    mean_, var_ : float or ndarray of shape (n_features,)
+        The mean and variance of all pixels with `method="global"`, of each pixel with
+        `method="pixel"`. Not defined with other methods.
 
     scale_ : float or ndarray of shape (n_features,)
         The divisor, likewise: the square root of `var_`; with `method="pixel"` at least a tenth of
@@ -108,7 +103,6 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     algorithm of :class:`~sklearn.preprocessing.StandardScaler`.
 
     A fitted normalizer keeps the `method` of its fit, even if the parameter changes afterwards.
-
     With "image" and "contrast", an image whose pixels are all equal becomes zero.
 
     With "contrast", the mean of an image :math:`x` over a window around each pixel is subtracted,

@@ -116,7 +116,10 @@ def prepare_image(
             f"The picture must have at least {_MIN_SIDE} rows and columns of pixels, after a "
             f"reduction to at most {_MAX_SIDE} of each. Got the shape {shape} instead."
         )
-    ink = _enlarge(_find_ink(reduced), _FINE * max(height, width))
+    ink = _find_ink(reduced)
+    scale = _FINE * max(height, width) / max(ink.shape)
+    if scale > 1:
+        ink = _resize(ink, *(max(1, round(scale * length)) for length in ink.shape))
     strokes = _adjust_thickness(ink > 0.5)
     stretched = _resize(strokes, _FINE * height, _FINE * width)
     prepared = stretched.reshape(height, _FINE, width, _FINE).mean(axis=(1, 3))
@@ -134,7 +137,7 @@ def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
         (height, width), cut = pixels.shape[:2], pixels.__getitem__
     else:
         picture = _open(image)
-        (width, height), cut = picture.size, partial(_cut, picture, _mode(picture))
+        (width, height), cut = picture.size, partial(_cut, picture)
     step = -(-max(height, width) // _MAX_SIDE)
     n_rows, n_columns = height // step, width // step
     strips = []
@@ -147,30 +150,21 @@ def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
 
 def _open(image) -> Image.Image:
     """Return the picture in the orientation noted by the camera."""
-    if isinstance(image, Image.Image):
-        check_number_of_pixels(image.height, image.width)
-        picture = image
-    else:
-        picture = open_picture(image)
+    picture = image if isinstance(image, Image.Image) else open_picture(image)
+    check_number_of_pixels(picture.height, picture.width)
     with suppress(Exception):  # the pixels may be fine where the note on the orientation is damaged
-        picture = ImageOps.exif_transpose(picture)
+        return ImageOps.exif_transpose(picture)
     return picture
 
 
-def _mode(picture: Image.Image) -> str | None:
-    """Return the mode to convert to; None for floats and 16 bits (32 in older Pillow releases)."""
-    if picture.mode.startswith("I") or picture.mode == "F":
-        return None
-    return "RGBA" if picture.has_transparency_data else "RGB"
-
-
-def _cut(picture: Image.Image, mode: str | None, rows: slice) -> np.ndarray:
+def _cut(picture: Image.Image, rows: slice) -> np.ndarray:
     """Return some rows of a picture."""
     strip = picture.crop((0, rows.start, picture.width, rows.stop))
-    if mode is not None:
-        return np.asarray(strip.convert(mode))
-    pixels = np.asarray(strip)
-    return _check_array(pixels if picture.mode == "F" else pixels / 65535)
+    if picture.mode == "F":
+        return _check_array(np.asarray(strip))
+    if picture.mode.startswith("I"):  # 16 bits, which older Pillow releases store in 32
+        return _check_array(np.asarray(strip) / 65535)
+    return np.asarray(strip.convert("RGBA" if picture.has_transparency_data else "RGB"))
 
 
 def _check_array(image: np.ndarray) -> np.ndarray:
@@ -249,14 +243,6 @@ def _background(pixels: np.ndarray) -> tuple[np.ndarray, float]:
             "background on all sides of the digit."
         )
     return terms @ surface, noise
-
-
-def _enlarge(ink: np.ndarray, side: int) -> np.ndarray:
-    """Enlarge a picture until its longer side has at least `side` pixels."""
-    scale = side / max(ink.shape)
-    if scale <= 1:
-        return ink
-    return _resize(ink, *(max(1, round(scale * length)) for length in ink.shape))
 
 
 def _adjust_thickness(is_ink: np.ndarray) -> np.ndarray:
