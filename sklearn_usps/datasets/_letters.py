@@ -78,8 +78,8 @@ def make_letters(
         Whether to shuffle the images. If False, the labels cycle through `classes`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines random number generation. Pass an int for reproducible output across multiple
-        function calls, with the same version of Pillow. See :term:`Glossary <random_state>`.
+        Pass an int for reproducible output across multiple function calls, with the same version
+        of Pillow. See :term:`Glossary <random_state>`.
 
     Returns
     -------
@@ -136,8 +136,6 @@ def _load_fonts(fonts) -> list:
         raise ValueError(f"fonts must be None or have at least one path. Got {fonts!r} instead.")
     loaded = []
     for font in fonts:
-        if not isinstance(font, (str, os.PathLike)):
-            raise TypeError(f"fonts must be paths of files. Got {font!r} instead.")
         with _font_errors(font):
             loaded.append(ImageFont.truetype(os.fspath(font), size=_SIZE))
     return loaded

@@ -102,9 +102,7 @@ def load_mosaic(
             f"tile_shape={(height, width)}."
         )
     if n_tiles is not None and n_tiles > n_rows * n_columns:
-        raise ValueError(
-            f"n_tiles={n_tiles}, but the picture has {n_rows * n_columns} tiles: decrease n_tiles."
-        )
+        raise ValueError(f"n_tiles={n_tiles}, but the picture has {n_rows * n_columns} tiles.")
     grid = pixels.reshape(n_rows, height, n_columns, width).transpose(_TILE_AXES[order])
     return grid.reshape(-1, height, width)[:n_tiles] / np.float32(255)
 
@@ -176,8 +174,14 @@ def save_mosaic(
             f"path={str(path)!r} must have the extension of a lossless format: "
             f"{', '.join(_LOSSLESS_FORMATS)}."
         )
-    tiles = _as_bytes(images)
-    n_images, height, width = tiles.shape
+    images = np.asarray(as_array(images, "images"))
+    if images.ndim != 3 or images.size == 0:
+        raise ValueError(
+            "images must have the shape (n_images, height, width), without zeros. Got the shape "
+            f"{images.shape} instead: use images.reshape(-1, height, width) for rows of pixels."
+        )
+    check_pixels(images, "images")
+    n_images, height, width = images.shape
     if grid_shape is None:
         n_columns = math.isqrt(n_images)
         n_rows = -(-n_images // n_columns)
@@ -191,20 +195,9 @@ def save_mosaic(
     check_number_of_pixels(n_rows * height, n_columns * width)
     pixels = np.zeros((n_rows, height, n_columns, width), dtype=np.uint8)
     grid = pixels.transpose(_TILE_AXES[order])
-    grid[np.unravel_index(np.arange(n_images), grid.shape[:2])] = tiles
+    levels = images if images.dtype == np.uint8 else np.rint(images * 255)
+    grid[np.unravel_index(np.arange(n_images), grid.shape[:2])] = levels
     content = io.BytesIO()
     picture = Image.fromarray(pixels.reshape(n_rows * height, n_columns * width))
     picture.save(content, picture_format)
     write_atomically(path, content.getvalue())
-
-
-def _as_bytes(images) -> np.ndarray:
-    """Check images and return them as uint8."""
-    images = np.asarray(as_array(images, "images"))
-    if images.ndim != 3 or images.size == 0:
-        raise ValueError(
-            "images must have the shape (n_images, height, width), without zeros. Got the shape "
-            f"{images.shape} instead: use images.reshape(-1, height, width) for rows of pixels."
-        )
-    check_pixels(images, "images")
-    return images if images.dtype == np.uint8 else np.rint(images * 255).astype(np.uint8)
