@@ -213,10 +213,8 @@ def _fetch_train_test(version: str, n_held_out: int | None):
     from . import fetch_usps
 
     if n_held_out is not None and version != "zip":
-        raise ValueError(
-            f"--hold-out needs images in random order, but version {version} is sorted by class: "
-            "set --data zip."
-        )
+        problem = f"but version {version} is sorted by class: set --data zip."
+        raise ValueError(f"--hold-out needs images in random order, {problem}")
     X, y = fetch_usps(version=version, subset="train", return_X_y=True)
     if n_held_out is None:
         return X, y, *fetch_usps(version=version, subset="test", return_X_y=True)

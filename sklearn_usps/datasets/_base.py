@@ -37,9 +37,7 @@ def cache_folder(data_home: str | PathLike | None, name: str) -> Path:
 
 def row_order(n_samples: int, shuffle: bool, random_state) -> np.ndarray | slice:
     """Return the index that puts the rows into the order in which a fetcher returns them."""
-    if shuffle:
-        return check_random_state(random_state).permutation(n_samples)
-    return slice(None)
+    return check_random_state(random_state).permutation(n_samples) if shuffle else slice(None)
 
 
 def make_result(images, target, target_names, descr, *, return_X_y, as_frame, **attributes):

@@ -196,8 +196,7 @@ def fetch_file(
     in `n_retries` further rounds, `delay` seconds after the first, then twice as long each time.
     """
     path = folder / remote.name
-    content = _read(path)
-    if remote.is_content(content):
+    if remote.is_content(content := _read(path)):
         return content
     if not download_if_missing:
         found = f"{path} is damaged or unreadable" if path.exists() else "Data not found"
@@ -208,8 +207,7 @@ def fetch_file(
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(folder / f".{path.name}.lock", timeout=LOCK_TIMEOUT))
             remove_leftovers(path)
-        damaged = _read(path)
-        if remote.is_content(damaged):  # another process was first
+        if remote.is_content(damaged := _read(path)):  # another process was first
             return damaged
         aside = path.with_name(f"{path.name}.damaged-{hashlib.sha256(damaged).hexdigest()[:8]}")
         if damaged:
@@ -240,9 +238,7 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _download(
-    remote: RemoteFile, folder: Path, n_retries: int, delay: float, progressbar: bool
-) -> bytes:
+def _download(remote, folder, n_retries: int, delay: float, progressbar: bool) -> bytes:
     """Try the mirrors in turn; after each round wait, and retry those that failed temporarily."""
     reasons: dict[object, str] = {}
     mirrors = list(remote.mirrors)

@@ -66,13 +66,11 @@ def make_letters(
         Files of TrueType or OpenType fonts. Each letter is drawn from one of them, chosen at
         random. By default the font included in Pillow, Aileron.
 
-    rotation : float, default=10.0
-        Maximum angle in degrees, in [0, inf). Each letter is rotated by an angle drawn uniformly
-        from [-rotation, rotation].
+    rotation : float in [0, inf), default=10.0
+        Each letter is rotated by an angle drawn uniformly from [-rotation, rotation] degrees.
 
-    shear : float, default=0.2
-        Maximum shear, in [0, inf). Each row moves to the right by its height times a factor drawn
-        uniformly from [-shear, shear].
+    shear : float in [0, inf), default=0.2
+        Each row moves right by its height times a factor drawn uniformly from [-shear, shear].
 
     shuffle : bool, default=True
         Whether to shuffle the images. If False, the labels cycle through `classes`.

@@ -178,9 +178,7 @@ def fetch_usps(
     )
     images, target, is_test = _load(version, subset, fetch)
     order = row_order(len(target), shuffle, random_state)
-    validation_split = None
-    if subset == "train":
-        validation_split = PredefinedSplit(_last_tenth_of_each_digit(target)[order])
+    test_fold = _last_tenth_of_each_digit(target)[order]
     return make_result(
         images[order],
         target[order],
@@ -189,7 +187,7 @@ def fetch_usps(
         return_X_y=return_X_y,
         as_frame=as_frame,
         test_indices=np.flatnonzero(is_test[order]),
-        validation_split=validation_split,
+        validation_split=PredefinedSplit(test_fold) if subset == "train" else None,
     )
 
 
