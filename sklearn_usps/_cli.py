@@ -5,12 +5,11 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-VERSIONS = ("roweis", "luacnn", "zip")
+DATA: dict[str, Any] = {"choices": ("roweis", "luacnn", "zip"), "default": "roweis"}
 NUMBER: dict[str, Any] = {"type": int, "metavar": "N"}
 OUTPUT = Path("usps-output")
 MODEL, WRONG_EXAMPLES = "model.skops", "wrong-examples.png"
@@ -49,19 +48,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True)
-    for add_command in (_add_train, _add_predict, _add_reproduce, _add_fetch):
-        add_command(commands)
-    return parser
+    data = "version of the digits (default: %(default)s)"
 
-
-def _add_train(commands) -> None:
     train = commands.add_parser(
         "train",
         help="train a network and save it",
         description="Train a network with early stopping, test it, and save the model and a "
         "picture of the test images that it misclassifies.",
     )
-    _add_data_option(train)
+    train.add_argument("--data", **DATA, help=data)
     networks = "convnet, luacnn, lecun1989 or lenet5 (default: %(default)s)"
     train.add_argument("--network", default="convnet", metavar="NAME", help=networks)
     train.add_argument("--epochs", **NUMBER, help="maximum number of epochs (default: 20)")
@@ -70,42 +65,30 @@ def _add_train(commands) -> None:
     train.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=saved)
     train.set_defaults(run=_train)
 
-
-def _add_predict(commands) -> None:
     predict = commands.add_parser("predict", help="classify pictures, one digit each")
     predict.add_argument("images", nargs="+", metavar="IMAGE", help="PNG or JPEG file of any size")
     model = "saved model, trained on the version roweis or luacnn (default: %(default)s)"
     predict.add_argument("--model", type=Path, default=OUTPUT / MODEL, metavar="FILE", help=model)
     predict.set_defaults(run=_predict)
 
-
-def _add_reproduce(commands) -> None:
-    reproduce = commands.add_parser(
-        "reproduce", help="run an experiment and print the published error next to ours"
-    )
+    compare = "run an experiment and print the published error next to ours"
+    reproduce = commands.add_parser("reproduce", help=compare)
     reproduce.add_argument("name", metavar="NAME", help="recipe, such as luacnn")
-    _add_data_option(reproduce, default=None, shown="that of the recipe")
-    reproduce.add_argument(
-        "--seeds", **NUMBER, default=5, help="fit with the seeds 0 to N - 1 (default: %(default)s)"
+    of_recipe = "version of the digits (default: that of the recipe)"
+    reproduce.add_argument("--data", choices=DATA["choices"], help=of_recipe)
+    seeds = "fit with the seeds 0 to N - 1 (default: %(default)s)"
+    reproduce.add_argument("--seeds", **NUMBER, default=5, help=seeds)
+    held_out = (
+        "only with the version zip: test on its last N training images instead of its test "
+        "images, and train on the others"
     )
-    reproduce.add_argument(
-        "--hold-out",
-        **NUMBER,
-        help="only with the version zip: test on its last N training images instead of its test "
-        "images, and train on the others",
-    )
+    reproduce.add_argument("--hold-out", **NUMBER, help=held_out)
     reproduce.set_defaults(run=_reproduce)
 
-
-def _add_fetch(commands) -> None:
     fetch = commands.add_parser("fetch", help="fetch the digits into scikit-learn's data folder")
-    _add_data_option(fetch)
+    fetch.add_argument("--data", **DATA, help=data)
     fetch.set_defaults(run=_fetch)
-
-
-def _add_data_option(parser, default: str | None = "roweis", shown: str = "%(default)s") -> None:
-    shown = f"version of the digits (default: {shown})"
-    parser.add_argument("--data", choices=VERSIONS, default=default, help=shown)
+    return parser
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -120,35 +103,29 @@ def _train(options: argparse.Namespace) -> int:
         f"USPS digits, version {options.data}: {len(train.data):,} training images, "
         f"{len(test.data):,} test images"
     )
-    classifier = ConvNetClassifier(
-        network=options.network, early_stopping=True, random_state=options.seed, verbose=2
-    )
+    parameters = {"network": options.network, "random_state": options.seed}
     if options.epochs is not None:
-        classifier.set_params(max_epochs=options.epochs)
+        parameters["max_epochs"] = options.epochs
+    classifier = ConvNetClassifier(early_stopping=True, verbose=2, **parameters)
     model = make_pipeline(ImageNormalizer(), classifier)
     start = time.perf_counter()
     model.fit(train.data, train.target)
     seconds = time.perf_counter() - start
     predicted = model.predict(test.data)
-    test_error = float((predicted != test.target).mean())
+    wrong = (predicted != test.target).nonzero()[0]
+    test_error = len(wrong) / len(predicted)
     metadata = {"data": options.data, "test_error": test_error, "seed": options.seed}
     # Saved before the next print, which fails if standard output is a pipe to `head`.
     save_model(model, options.output / MODEL, metadata=metadata)
     print(f"Trained in {seconds:.1f} s")
 
-    _print_errors(test.target, predicted)
+    print("Index Label Prediction")  # the format of the luacnn demo
+    for index in wrong:
+        print(f"{index:5d} {test.target[index]:5d} {predicted[index]:10d}")
+    print(f"Test error {test_error:.4f} ({len(wrong)} out of {len(predicted)})")
     print(f"Model: {options.output / MODEL}")
     _draw_wrong_examples(model, test, options.output / WRONG_EXAMPLES)
     return 0
-
-
-def _print_errors(labels, predictions) -> None:
-    """Print the misclassified images and the test error in the format of the luacnn demo."""
-    wrong = (labels != predictions).nonzero()[0]
-    print("Index Label Prediction")
-    for index in wrong:
-        print(f"{index:5d} {labels[index]:5d} {predictions[index]:10d}")
-    print(f"Test error {len(wrong) / len(labels):.4f} ({len(wrong)} out of {len(labels)})")
 
 
 def _draw_wrong_examples(model, test, path: Path) -> None:
@@ -164,9 +141,8 @@ def _draw_wrong_examples(model, test, path: Path) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from sklearn.datasets import get_data_home
-
     from . import fetch_usps
+    from .datasets._base import cache_folder
 
     usps = fetch_usps(version=options.data)
     n_test = len(usps.test_indices)
@@ -174,10 +150,9 @@ def _fetch(options: argparse.Namespace) -> int:
         f"USPS digits, version {options.data}: {len(usps.data) - n_test:,} training images and "
         f"{n_test:,} test images of 16 x 16 pixels"
     )
-    with suppress(OSError):  # on a read-only disk, fetch_usps works without a folder
-        folder = Path(get_data_home(), "usps")
-        if folder.exists():
-            print(f"Files: {folder}")
+    folder = cache_folder(None, "usps")
+    if os.access(folder, os.R_OK):  # on a read-only disk, fetch_usps works without a folder
+        print(f"Files: {folder}")
     return 0
 
 
@@ -238,10 +213,8 @@ def _fetch_train_test(version: str, n_held_out: int | None):
     from . import fetch_usps
 
     if n_held_out is not None and version != "zip":
-        raise ValueError(
-            f"--hold-out needs images in random order, but version {version} is sorted by class: "
-            "set --data zip."
-        )
+        problem = f"but version {version} is sorted by class: set --data zip."
+        raise ValueError(f"--hold-out needs images in random order, {problem}")
     X, y = fetch_usps(version=version, subset="train", return_X_y=True)
     if n_held_out is None:
         return X, y, *fetch_usps(version=version, subset="test", return_X_y=True)

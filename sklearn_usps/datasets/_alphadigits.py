@@ -84,43 +84,21 @@ def fetch_alphadigits(
         resized with antialiasing, which gives pixel values between 0 and 1.
 
     data_home : str or path-like, default=None
-        Specify another download and cache folder for the datasets. By default all
-        scikit-learn data is stored in '~/scikit_learn_data' subfolders. The original file is
-        kept in its subfolder 'alphadigits'.
+        The cache folder, as for :func:`fetch_usps`. The original file is kept in its subfolder
+        'alphadigits'.
 
-    shuffle : bool, default=False
-        Whether to shuffle the samples. If False, they are sorted by class.
+    shuffle, random_state : as for :func:`fetch_usps`
+        Without shuffling, the samples are sorted by class.
 
-    random_state : int, RandomState instance or None, default=0
-        Determines random number generation for dataset shuffling. Pass an int
-        for reproducible output across multiple function calls.
-        See :term:`Glossary <random_state>`.
+    download_if_missing, return_X_y, as_frame : as for :func:`fetch_usps`
 
-    download_if_missing : bool, default=True
-        If False, raise an OSError if the data is not locally available
-        instead of trying to download the data from the source site.
-
-    return_X_y : bool, default=False
-        If True, returns `(data, target)` instead of a `Bunch` object.
-
-    as_frame : bool, default=False
-        If True, `data` is a pandas DataFrame with a column for each pixel, `target` a pandas
-        Series, and `frame` a DataFrame of both.
-
-    n_retries : int, default=3
-        Number of retries after every mirror has failed.
-
-    delay : float, default=1.0
-        Number of seconds before the first retry; it doubles from one retry to the next.
-
-    progressbar : bool, default=True
-        Whether to show a progress bar for a download that takes more than a second. It
-        appears on stderr if that is a terminal.
+    n_retries, delay, progressbar : as for :func:`fetch_usps`
 
     Returns
     -------
     data : :class:`~sklearn.utils.Bunch`
-        Dictionary-like object, with the following attributes.
+        Dictionary-like object with the attributes `frame`, `DESCR`, `target_names` and
+        `feature_names`, as for :func:`fetch_usps`, and the following ones.
 
         data : ndarray of shape (n_samples, height * width), dtype float32
             Each row is an image, row by row; 0 is background, 1 is ink. A pandas DataFrame if
@@ -129,14 +107,6 @@ def fetch_alphadigits(
             The same values as images.
         target : ndarray of shape (n_samples,), dtype str
             The characters. A pandas Series if `as_frame=True`.
-        target_names : list of str
-            The names of the classes.
-        feature_names : list of str
-            The names of the columns, such as "pixel_0_0" (row, column).
-        frame : DataFrame of shape (n_samples, height * width + 1) or None
-            `data` and `target` in one DataFrame if `as_frame=True`, otherwise None.
-        DESCR : str
-            The full description of the dataset.
 
     (data, target) : tuple if `return_X_y=True`
         Tuple with the `data` and `target` objects described above.
@@ -144,8 +114,7 @@ def fetch_alphadigits(
     Raises
     ------
     OSError
-        If the data is not in the cache and cannot be downloaded, with the reason for each
-        mirror, or if `download_if_missing=False` forbids the download.
+        If the data is not in the cache and cannot, or may not, be downloaded.
 
     See Also
     --------
@@ -185,17 +154,12 @@ def fetch_alphadigits(
 
 def _load(classes, fetch):
     """Return the images of `classes`, (n, 20, 16) float32 in {0, 1}, and their characters."""
-    images, target = _parse(fetch(ALPHADIGITS))
-    rows = np.concatenate([np.flatnonzero(target == name) for name in classes])
-    return images[rows], target[rows]
-
-
-def _parse(content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Return all images of the file, (1404, 20, 16) float32 in {0, 1}, and their characters."""
-    variables = loadmat(io.BytesIO(content))
+    variables = loadmat(io.BytesIO(fetch(ALPHADIGITS)))
     # The pixels of an image are in column-major order; the classes are numbers from 1 to 36.
     images = variables["fea"].reshape(-1, *_SHAPE[::-1]).swapaxes(1, 2).astype(np.float32)
-    return images, np.array(list(CLASSES["all"]))[variables["gnd"].ravel().astype(int) - 1]
+    target = np.array(list(CLASSES["all"]))[variables["gnd"].ravel().astype(int) - 1]
+    rows = np.concatenate([np.flatnonzero(target == name) for name in classes])
+    return images[rows], target[rows]
 
 
 def _resize(image, shape):

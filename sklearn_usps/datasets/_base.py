@@ -26,9 +26,9 @@ FETCHER_CONSTRAINTS: dict[str, list] = {
 
 
 def cache_folder(data_home: str | PathLike | None, name: str) -> Path:
-    """Return the subfolder `name` of scikit-learn's data folder, which need not exist.
+    """Return the subfolder `name` of scikit-learn's data folder.
 
-    `sklearn.datasets.get_data_home` would create the data folder, and fail on a read-only disk.
+    Unlike `sklearn.datasets.get_data_home`, this creates nothing and works on a read-only disk.
     """
     if data_home is None:
         data_home = os.environ.get("SCIKIT_LEARN_DATA", "~/scikit_learn_data")
@@ -37,16 +37,13 @@ def cache_folder(data_home: str | PathLike | None, name: str) -> Path:
 
 def row_order(n_samples: int, shuffle: bool, random_state) -> np.ndarray | slice:
     """Return the index that puts the rows into the order in which a fetcher returns them."""
-    if shuffle:
-        return check_random_state(random_state).permutation(n_samples)
-    return slice(None)
+    return check_random_state(random_state).permutation(n_samples) if shuffle else slice(None)
 
 
 def make_result(images, target, target_names, descr, *, return_X_y, as_frame, **attributes):
-    """Return the Bunch of a fetcher, or `(data, target)` if `return_X_y=True`.
+    """Return the Bunch of a fetcher, with further `attributes`, or `(data, target)`.
 
-    `images` has the shape (n_samples, height, width), and `data` is a view of it. `descr` names a
-    file in the folder `descr`. `attributes` are further attributes of the Bunch.
+    `images` has the shape (n_samples, height, width); `descr` names a file in the folder `descr`.
     """
     n_samples, height, width = images.shape
     names = [f"pixel_{row}_{column}" for row in range(height) for column in range(width)]

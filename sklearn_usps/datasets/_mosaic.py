@@ -18,6 +18,8 @@ from .._utils._sklearn import HasMethods, Interval, StrOptions, validate_params
 
 #: Lossless formats, by the extension of the file.
 _LOSSLESS_FORMATS = {".png": "PNG", ".bmp": "BMP", ".pgm": "PPM", ".tif": "TIFF", ".tiff": "TIFF"}
+#: By order, the axes of (n_rows, height, n_columns, width) that make a grid of tiles.
+_TILE_AXES = {"F": (2, 0, 1, 3), "C": (0, 2, 1, 3)}
 
 
 @validate_params(
@@ -79,11 +81,8 @@ def load_mosaic(
     >>> from sklearn_usps import load_mosaic
     >>> file = io.BytesIO()
     >>> Image.new("L", (48, 32), color=51).save(file, "PNG")
-    >>> images = load_mosaic(file)
-    >>> images.shape
+    >>> load_mosaic(file).shape
     (6, 16, 16)
-    >>> float(images.max())
-    0.2...
     """
     height, width = check_two_sizes(tile_shape, "tile_shape", "(height, width)")
     picture = open_picture(path)
@@ -93,22 +92,16 @@ def load_mosaic(
             "instead: convert it by PIL.Image.open(path).convert('L').save(...)."
         )
     pixels = np.asarray(picture)
-    n_rows, row_rest = divmod(pixels.shape[0], height)
-    n_columns, column_rest = divmod(pixels.shape[1], width)
-    if row_rest or column_rest:
+    n_rows, n_columns = pixels.shape[0] // height, pixels.shape[1] // width
+    if pixels.shape != (n_rows * height, n_columns * width):
         raise ValueError(
             f"The height and width {pixels.shape} of the picture are not multiples of "
             f"tile_shape={(height, width)}."
         )
     if n_tiles is not None and n_tiles > n_rows * n_columns:
-        raise ValueError(
-            f"n_tiles={n_tiles}, but the picture has {n_rows * n_columns} tiles ({n_rows} rows, "
-            f"{n_columns} columns)."
-        )
-    grid = pixels.reshape(n_rows, height, n_columns, width)
-    axes = (2, 0, 1, 3) if order == "F" else (0, 2, 1, 3)
-    tiles = grid.transpose(axes).reshape(-1, height, width)[:n_tiles]
-    return tiles / np.float32(255)
+        raise ValueError(f"n_tiles={n_tiles}, but the picture has {n_rows * n_columns} tiles.")
+    grid = pixels.reshape(n_rows, height, n_columns, width).transpose(_TILE_AXES[order])
+    return grid.reshape(-1, height, width)[:n_tiles] / np.float32(255)
 
 
 @validate_params(
@@ -144,8 +137,7 @@ def save_mosaic(
         the 1,100 images of a digit.
 
     order : {"F", "C"}, default="F"
-        "F": column-major order, the images run down the columns of the mosaic, as in the mosaics
-        of the luacnn demo. "C": row-major order, they run along its rows.
+        Order of the images in the mosaic, as for :func:`load_mosaic`.
 
     Raises
     ------
@@ -179,8 +171,14 @@ def save_mosaic(
             f"path={str(path)!r} must have the extension of a lossless format: "
             f"{', '.join(_LOSSLESS_FORMATS)}."
         )
-    tiles = _as_bytes(images)
-    n_images, height, width = tiles.shape
+    images = np.asarray(as_array(images, "images"))
+    if images.ndim != 3 or images.size == 0:
+        raise ValueError(
+            "images must have the shape (n_images, height, width), without zeros. Got the shape "
+            f"{images.shape} instead: use images.reshape(-1, height, width) for rows of pixels."
+        )
+    check_pixels(images, "images")
+    n_images, height, width = images.shape
     if grid_shape is None:
         n_columns = math.isqrt(n_images)
         n_rows = -(-n_images // n_columns)
@@ -192,27 +190,11 @@ def save_mosaic(
             f"{n_images} images."
         )
     check_number_of_pixels(n_rows * height, n_columns * width)
-    grid = np.zeros((n_rows * n_columns, height, width), dtype=np.uint8)
-    grid[:n_images] = tiles
-    if order == "F":
-        grid = grid.reshape(n_columns, n_rows, height, width).transpose(1, 2, 0, 3)
-    else:
-        grid = grid.reshape(n_rows, n_columns, height, width).transpose(0, 2, 1, 3)
+    pixels = np.zeros((n_rows, height, n_columns, width), dtype=np.uint8)
+    grid = pixels.transpose(_TILE_AXES[order])
+    levels = images if images.dtype == np.uint8 else np.rint(images * 255)
+    grid[np.unravel_index(np.arange(n_images), grid.shape[:2])] = levels
     content = io.BytesIO()
-    picture = Image.fromarray(grid.reshape(n_rows * height, n_columns * width))
+    picture = Image.fromarray(pixels.reshape(n_rows * height, n_columns * width))
     picture.save(content, picture_format)
     write_atomically(path, content.getvalue())
-
-
-def _as_bytes(images) -> np.ndarray:
-    """Check images and return them as uint8."""
-    images = np.asarray(as_array(images, "images"))
-    if images.ndim != 3 or images.size == 0:
-        raise ValueError(
-            "images must have the shape (n_images, height, width), without zeros. Got the shape "
-            f"{images.shape} instead: use images.reshape(-1, height, width) for rows of pixels."
-        )
-    check_pixels(images, "images")
-    if images.dtype == np.uint8:
-        return images
-    return np.rint(images * 255).astype(np.uint8)

@@ -64,8 +64,7 @@ def fetch_usps(
         files with these rows are downloaded.
 
     data_home : str or path-like, default=None
-        Specify another download and cache folder for the datasets. By default all
-        scikit-learn data is stored in '~/scikit_learn_data' subfolders. The original files are
+        The cache folder, by default scikit-learn's '~/scikit_learn_data'. The original files are
         kept in its subfolder 'usps'; files that you put there by hand are verified and used.
 
     shuffle : bool, default=False
@@ -73,17 +72,14 @@ def fetch_usps(
         versions "roweis" and "luacnn" are each sorted by digit.
 
     random_state : int, RandomState instance or None, default=0
-        Determines random number generation for dataset shuffling. Pass an int
-        for reproducible output across multiple function calls.
-        See :term:`Glossary <random_state>`.
+        Determines the shuffling. Pass an int for reproducible output across multiple function
+        calls. See :term:`Glossary <random_state>`.
 
     download_if_missing : bool, default=True
-        If False, raise an OSError if the data is not locally available
-        instead of trying to download the data from the source site.
+        If False, raise an OSError instead of downloading data that is not in the cache.
 
     return_X_y : bool, default=False
-        If True, returns `(data, target)` instead of a `Bunch` object. See
-        below for more information about the `data` and `target` objects.
+        If True, return `(data, target)` instead of a `Bunch` object.
 
     as_frame : bool, default=False
         If True, `data` is a pandas DataFrame with a column for each pixel, `target` a pandas
@@ -182,9 +178,7 @@ def fetch_usps(
     )
     images, target, is_test = _load(version, subset, fetch)
     order = row_order(len(target), shuffle, random_state)
-    validation_split = None
-    if subset == "train":
-        validation_split = PredefinedSplit(_last_tenth_of_each_digit(target)[order])
+    test_fold = _last_tenth_of_each_digit(target)[order]
     return make_result(
         images[order],
         target[order],
@@ -193,7 +187,7 @@ def fetch_usps(
         return_X_y=return_X_y,
         as_frame=as_frame,
         test_indices=np.flatnonzero(is_test[order]),
-        validation_split=validation_split,
+        validation_split=PredefinedSplit(test_fold) if subset == "train" else None,
     )
 
 
@@ -207,11 +201,8 @@ def _load(version, subset, fetch):
             by_digit = files.parse_roweis(fetch(files.ROWEIS))
         else:
             by_digit = files.parse_luacnn([fetch(remote) for remote in files.LUACNN])
-        rows = {
-            "train": slice(None, files.N_TRAIN_PER_DIGIT),
-            "test": slice(files.N_TRAIN_PER_DIGIT, None),
-        }
-        parts = [_flatten(by_digit[:, rows[name]]) for name in subsets]
+        train, test = np.split(by_digit, [files.N_TRAIN_PER_DIGIT], axis=1)
+        parts = [_flatten(train if name == "train" else test) for name in subsets]
     images, target = (np.concatenate(each) for each in zip(*parts, strict=True))
     is_test = np.repeat([name == "test" for name in subsets], [len(part[1]) for part in parts])
     return images, target, is_test

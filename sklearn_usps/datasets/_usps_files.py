@@ -24,6 +24,30 @@ ZIP_MIRRORS = (
     "https://raw.githubusercontent.com/tdhock/2023-08-deep-learning/"
     "27722edd4db50ad840a2c16bd16e1b9ca608ce4b/data/",
 )
+#: Size and sha256 of usps_0.png to usps_9.png.
+_LUACNN_FILES = (
+    (220_599, "5baca26b25d52c92c704c4bf2e9870bc399be294c9952afdca74a405569a8267"),
+    (184_790, "5418554c99717d533fc482af0ac9066becf85ee0bfc2c3978bd387c4c3d1c226"),
+    (210_102, "ade8d461aa2ae33079bd5ca7aa186d4cf35f527a686cfdc4f62b152f506d81ed"),
+    (214_833, "abfa87c0d3b079e2f13a171ac8903e7ee385cdaf1a90bb7a328f4592a9fe9935"),
+    (205_246, "8d8224a085af1869a6f1b960f4b754748869b21561d889e2137d3264c49fccab"),
+    (207_940, "cd662eb81cedc2886aab4c8e9da20959c4938b21f7cd216f96c1d12315c891ad"),
+    (213_972, "a0956fe0398b0519efdd25efc8df495b239ced70693799f0148def1f23af41f6"),
+    (195_379, "bd76c626aa862ac6091b30173d321c7c9694fbc7378f3daad3c65a9dcea4b7de"),
+    (218_584, "d90e066e53672eb0d0ced85f197be8bc9de640d12ae981aec00050e55106ed7b"),
+    (211_763, "a49869733c5a225a902a54dc3b83441ca7c09237ccebf4cb16d69d45f25ca1b8"),
+)
+#: Size and sha256 of zip.train.gz and zip.test.gz.
+_ZIP_FILES = {
+    "train": (1_829_071, "66ebf231ab51f2cf6ac1a892d0f98ccffee1079d7a5db638c1f11f366046ca16"),
+    "test": (439_208, "8dacc3c6e136af6c3488de9e5113a7daf140c8c2f1f0b61c54ee02f03f1a962f"),
+}
+
+
+def _remote_file(name, size, sha256, folders):
+    return RemoteFile(name, sha256, size, tuple(HttpMirror(folder + name) for folder in folders))
+
+
 ROWEIS = RemoteFile(
     name="usps_all.mat",
     sha256="da2c8d6e8bd743da00c67020f444e0f28250dfbd16c55d8135c50ffa7719a5f9",
@@ -39,38 +63,12 @@ ROWEIS = RemoteFile(
     ),
 )
 LUACNN = tuple(
-    RemoteFile(
-        name=f"usps_{digit}.png",
-        sha256=sha256,
-        size=size,
-        mirrors=tuple(HttpMirror(f"{url}usps_{digit}.png") for url in LUACNN_MIRRORS),
-    )
-    for digit, (size, sha256) in enumerate(
-        (
-            (220_599, "5baca26b25d52c92c704c4bf2e9870bc399be294c9952afdca74a405569a8267"),
-            (184_790, "5418554c99717d533fc482af0ac9066becf85ee0bfc2c3978bd387c4c3d1c226"),
-            (210_102, "ade8d461aa2ae33079bd5ca7aa186d4cf35f527a686cfdc4f62b152f506d81ed"),
-            (214_833, "abfa87c0d3b079e2f13a171ac8903e7ee385cdaf1a90bb7a328f4592a9fe9935"),
-            (205_246, "8d8224a085af1869a6f1b960f4b754748869b21561d889e2137d3264c49fccab"),
-            (207_940, "cd662eb81cedc2886aab4c8e9da20959c4938b21f7cd216f96c1d12315c891ad"),
-            (213_972, "a0956fe0398b0519efdd25efc8df495b239ced70693799f0148def1f23af41f6"),
-            (195_379, "bd76c626aa862ac6091b30173d321c7c9694fbc7378f3daad3c65a9dcea4b7de"),
-            (218_584, "d90e066e53672eb0d0ced85f197be8bc9de640d12ae981aec00050e55106ed7b"),
-            (211_763, "a49869733c5a225a902a54dc3b83441ca7c09237ccebf4cb16d69d45f25ca1b8"),
-        )
-    )
+    _remote_file(f"usps_{digit}.png", *facts, LUACNN_MIRRORS)
+    for digit, facts in enumerate(_LUACNN_FILES)
 )
 ZIP = {
-    subset: RemoteFile(
-        name=f"zip.{subset}.gz",
-        sha256=sha256,
-        size=size,
-        mirrors=tuple(HttpMirror(f"{url}zip.{subset}.gz") for url in ZIP_MIRRORS),
-    )
-    for subset, size, sha256 in (
-        ("train", 1_829_071, "66ebf231ab51f2cf6ac1a892d0f98ccffee1079d7a5db638c1f11f366046ca16"),
-        ("test", 439_208, "8dacc3c6e136af6c3488de9e5113a7daf140c8c2f1f0b61c54ee02f03f1a962f"),
-    )
+    subset: _remote_file(f"zip.{subset}.gz", *facts, ZIP_MIRRORS)
+    for subset, facts in _ZIP_FILES.items()
 }
 
 #: Numbers of images and of training images of each digit in the versions "roweis" and "luacnn".
