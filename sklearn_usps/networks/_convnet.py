@@ -99,7 +99,7 @@ class ConvNet(nn.Module):
 def _check_numbers(name, values) -> None:
     """Raise a ValueError if a parameter is not a sequence of positive integers."""
     is_sequence = isinstance(values, Sequence) and len(values) > 0
-    if not (is_sequence and all(isinstance(value, Integral) and value > 0 for value in values)):
+    if not is_sequence or any(not isinstance(v, Integral) or int(v) < 1 for v in values):
         raise ValueError(
             f"{name} must be a sequence of positive integers, one for each convolution. Got "
             f"{values!r} instead."
