@@ -17,6 +17,8 @@ from .._utils._sklearn import Interval
 from ._fit_groups import group_tasks, make_job
 from ._joblib_backend import GatheringBackend
 
+_MAX_MODELS = {"max_models": [Interval(Integral, 1, None, closed="left")]}
+
 
 class _BatchedSearch:
     """Mixin that makes one of scikit-learn's searches fit its candidates in groups."""
@@ -26,7 +28,7 @@ class _BatchedSearch:
     verbose: int
 
     def fit(self, X, y=None, **params):
-        """Run fit with all sets of parameters.
+        """Run fit with all sets of parameters, and return the fitted search.
 
         Parameters
         ----------
@@ -38,11 +40,6 @@ class _BatchedSearch:
 
         **params : dict of str -> object
             As for the search of scikit-learn.
-
-        Returns
-        -------
-        self : object
-            The fitted search.
         """
         with ExitStack() as gathering:
 
@@ -83,10 +80,9 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
     All other candidates are fitted one by one:
 
-    - estimators of other classes;
-    - the networks "convnet" and "lenet5", which train faster one by one;
-    - networks of your own with a method `loss`, parameters that are not trained or buffers outside
-      of torch's layers;
+    - estimators of other classes, and the networks "convnet" and "lenet5", which train faster so;
+    - your own networks with a method `loss`, parameters that are not trained or buffers outside of
+      torch's layers;
     - classifiers with `callbacks`, `warm_start`, another optimizer than "adamw" or "sgd", a
       RandomState instance as `random_state` or an `augmentation` that can't be pickled.
 
@@ -97,9 +93,8 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
     scoring : str, callable, list, tuple or dict, default=None
         As for :class:`~sklearn.model_selection.GridSearchCV`. A callable gets each candidate of a
-        group in a :class:`~sklearn.frozen.FrozenEstimator`, which has the candidate's methods and
-        attributes, but ignores `fit` and refuses `set_params`; its attribute `estimator` is the
-        candidate.
+        group in a :class:`~sklearn.frozen.FrozenEstimator`, which ignores `fit` and refuses
+        `set_params`; its attribute `estimator` is the candidate.
 
     n_jobs : int, default=None
         Number of groups to run in parallel, in the current joblib backend. Groups are made
@@ -151,10 +146,7 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
     __module__ = "sklearn_usps"  # pickles name the public module
 
-    _parameter_constraints: ClassVar[dict] = {
-        **GridSearchCV._parameter_constraints,
-        "max_models": [Interval(Integral, 1, None, closed="left")],
-    }
+    _parameter_constraints: ClassVar[dict] = GridSearchCV._parameter_constraints | _MAX_MODELS
 
     def __init__(
         self,
@@ -202,11 +194,8 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
 
     Attributes
     ----------
-    cv_results_ : dict of numpy (masked) ndarrays
+    cv_results_, best_estimator_
         As for :class:`BatchedGridSearchCV`.
-
-    best_estimator_ : estimator
-        As for :class:`~sklearn.model_selection.RandomizedSearchCV`, like all other attributes.
 
     See Also
     --------
@@ -229,10 +218,7 @@ class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
 
     __module__ = "sklearn_usps"  # pickles name the public module
 
-    _parameter_constraints: ClassVar[dict] = {
-        **RandomizedSearchCV._parameter_constraints,
-        "max_models": [Interval(Integral, 1, None, closed="left")],
-    }
+    _parameter_constraints: ClassVar[dict] = RandomizedSearchCV._parameter_constraints | _MAX_MODELS
 
     def __init__(
         self,

@@ -19,19 +19,10 @@ from ..neural_network import ConvNetClassifier
 from ..training._batched import BatchedTrainer, check_batchable
 
 #: Parameters of `ConvNetClassifier` that may differ within a group.
-BATCHABLE_PARAMS = frozenset(
-    {
-        "test_time_augmentation",
-        "class_weight",
-        "label_smoothing",
-        "lr",
-        "lr_scaling",
-        "lr_schedule",
-        "momentum",
-        "verbose",
-        "weight_decay",
-    }
-)
+BATCHABLE_PARAMS = {
+    *("class_weight", "label_smoothing", "lr", "lr_scaling", "lr_schedule", "momentum"),
+    *("test_time_augmentation", "verbose", "weight_decay"),
+}
 
 #: Networks that train faster one by one: their convolutions on several channels keep a processor
 #: busy, and as the grouped convolutions of a batched fit they take up to 1.7 times as long.
@@ -39,11 +30,10 @@ _SELF_SUFFICIENT = ("convnet", "lenet5")
 
 
 def group_tasks(tasks, max_models: int, n_workers: int = 1) -> list[list[int]]:
-    """Divide tasks, given by their indices, into groups that are one batched fit each.
+    """Divide tasks, by their indices, into groups of at most `max_models`: a batched fit each.
 
-    A group has at most `max_models` tasks, and there are at least `n_workers` groups if the tasks
-    suffice. A task that can't be batched, such as a call of another function than scikit-learn's
-    `_fit_and_score`, is a group of its own.
+    Makes at least `n_workers` groups if the tasks suffice. A task that can't be batched, such as a
+    call of another function than scikit-learn's `_fit_and_score`, is a group of its own.
     """
     alike: dict = {}
     for i, task in enumerate(tasks):
@@ -82,22 +72,16 @@ def can_be_batched(classifier) -> bool:
 
 
 def fit_batched(classifiers, X, y, **fit_params) -> np.ndarray:
-    """Fit classifiers that differ in `BATCHABLE_PARAMS` alone.
+    """Fit classifiers that differ in `BATCHABLE_PARAMS` alone; return a bool array, one for each.
 
-    Each gets the initial weights, batches, deformations and dropout masks of a fit on its own with
-    their common `random_state`; if that is None, all get those of one random seed.
-
-    Returns
-    -------
-    is_fitted : ndarray of shape (n_classifiers,), dtype bool
-        False where the loss became infinite or NaN; these classifiers are not fitted.
+    It is False where the loss became infinite or NaN; these classifiers are not fitted. Each gets
+    the initial weights, batches, deformations and dropout masks of a fit on its own with their
+    common `random_state`; if that is None, all get those of one random seed.
     """
     seed = classifiers[0].random_state
     if seed is None:
         seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
-    prepared = [
-        classifier._prepare(X, y, random_state=seed, **fit_params) for classifier in classifiers
-    ]
+    prepared = (c._prepare(X, y, random_state=seed, **fit_params) for c in classifiers)
     trainers, data, valid_data = zip(*prepared, strict=True)
     if not isinstance(classifiers[0].network, str):
         check_batchable(trainers[0].module_)
@@ -129,7 +113,8 @@ def _group_key(task) -> str | None:
         params = classifier.get_params(deep=False)
         common = {name: value for name, value in params.items() if name not in BATCHABLE_PARAMS}
         steps = estimator.steps[:-1] if isinstance(estimator, Pipeline) else None
-        dropped = _get_classes_of_weight_zero(classifier)
+        weights = classifier.class_weight
+        dropped = [c for c, w in weights.items() if w == 0] if isinstance(weights, dict) else []
         return joblib.hash([type(estimator), steps, common, dropped, kwargs["train"]])
     except Exception:  # the fit of this candidate alone raises the error that the user sees
         return None
@@ -144,11 +129,6 @@ def _get_classifier(estimator) -> ConvNetClassifier:
     if type(last) is not ConvNetClassifier:
         raise TypeError(f"Only ConvNetClassifier can be fitted in a group, not {last!r}.")
     return last
-
-
-def _get_classes_of_weight_zero(classifier) -> list:
-    weights = classifier.class_weight
-    return [label for label, w in weights.items() if w == 0] if isinstance(weights, dict) else []
 
 
 def _run_other(function, *args, **kwargs) -> list:

@@ -17,11 +17,7 @@ _MANY = 20_000
 class GatheringBackend(ParallelBackendBase):
     """Gather tasks, and run all of them when joblib asks for the first result.
 
-    Parameters
-    ----------
-    run : callable
-        ``run(tasks)`` returns the results of the tasks in their order. A task is a tuple of a
-        function, its arguments and its keyword arguments.
+    ``run(tasks)`` returns the results of tasks, tuples (function, args, kwargs), in their order.
     """
 
     supports_retrieve_callback = False
@@ -39,9 +35,7 @@ class GatheringBackend(ParallelBackendBase):
         self.waiting.append(job)
         return job
 
-    def apply_async(self, func, callback=None):
-        """Do what `submit` does, for joblib before 1.5."""
-        return self.submit(func, callback)
+    apply_async = submit  # its name in joblib before 1.5
 
     def run_waiting(self):
         jobs, self.waiting = self.waiting, []

@@ -71,11 +71,12 @@ class ConvNet(nn.Module):
         _check_convolutions(n_channels, kernel_sizes, strides)
         layers: list[nn.Module] = [nn.ReplicationPad2d(kernel_sizes[0] // 2)]
         n_before, height, width = 1, *image_shape
-        for i, (n_after, size, stride) in enumerate(
-            zip(n_channels, kernel_sizes, strides, strict=True)
-        ):
+        settings = zip(n_channels, kernel_sizes, strides, strict=True)
+        for i, (n_after, size, stride) in enumerate(settings):
             padding = 0 if i == 0 else size // 2
-            layers += _normalized_convolution(n_before, n_after, size, stride, padding, generator)
+            layer = convolution(n_before, n_after, size, bias=False, stride=stride, padding=padding)
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            layers += [layer, nn.BatchNorm2d(n_after), nn.ReLU(inplace=True)]
             n_before, height, width = n_after, -(-height // stride), -(-width // stride)
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.dropout = Dropout(dropout, generator)
@@ -97,11 +98,8 @@ class ConvNet(nn.Module):
 
 def _check_numbers(name, values) -> None:
     """Raise a ValueError if a parameter is not a sequence of positive integers."""
-    if (
-        not isinstance(values, Sequence)
-        or len(values) == 0
-        or not all(isinstance(value, Integral) and int(value) > 0 for value in values)
-    ):
+    is_sequence = isinstance(values, Sequence) and len(values) > 0
+    if not is_sequence or any(not isinstance(v, Integral) or int(v) < 1 for v in values):
         raise ValueError(
             f"{name} must be a sequence of positive integers, one for each convolution. Got "
             f"{values!r} instead."
@@ -118,9 +116,3 @@ def _check_convolutions(n_channels, kernel_sizes, strides) -> None:
             )
     if any(size % 2 == 0 for size in kernel_sizes):
         raise ValueError(f"kernel_sizes must be odd. Got {kernel_sizes!r} instead.")
-
-
-def _normalized_convolution(n_in, n_out, size, stride, padding, generator) -> list[nn.Module]:
-    layer = convolution(n_in, n_out, size, bias=False, stride=stride, padding=padding)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-    return [layer, nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]

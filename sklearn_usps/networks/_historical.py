@@ -33,29 +33,23 @@ _LENET5_TABLE = [
 
 
 class LuaCNN(nn.Module):
-    """The network of the luacnn demo [1]_, written for Torch7 [2]_.
+    """The network of the luacnn demo for Torch7.
 
-    A convolution of six 5 × 5 filters; 2 × 2 subsampling as in Torch7, the sum of four values times
-    a trainable coefficient plus a trainable bias of the channel; hyperbolic tangent; a linear
-    layer. Weights are initialized uniformly in ±1/√fan-in as in Torch7.
-
-    Convolution and subsampling are both linear with nothing in between. They are computed as one
-    6 × 6 convolution of stride 2, whose kernel is the sum of the 5 × 5 kernel shifted by zero and
-    one pixel along each axis: the same parameters and the same output in less time.
+    The demo [1]_ has a convolution of six 5 × 5 filters, 2 × 2 subsampling, hyperbolic tangent and
+    a linear layer. As in Torch7 [2]_, subsampling is the sum of four values times a trainable
+    coefficient plus a trainable bias of the channel, and weights are initialized uniformly in
+    ±1/√fan-in.
 
     Parameters
     ----------
     image_shape : tuple of int (height, width)
         Shape of the images. Sides shorter than 6 are padded with the border.
 
-    n_classes : int
-        Number of classes.
-
     n_channels : int, default=6
         Number of filters.
 
-    generator : torch.Generator, default=None
-        Generator of initial weights. None: torch's global generator.
+    n_classes, generator
+        As for :class:`ConvNet`.
 
     References
     ----------
@@ -82,17 +76,16 @@ class LuaCNN(nn.Module):
         # `forward` never calls these two layers, so their sizes can't be observed by hooks.
         self.convolution.n_sharing = height * width
         self.subsampling.n_sharing = (height // 2) * (width // 2)
-        for layer, fan_in in [
-            (self.convolution, 25),
-            (self.subsampling, 4),
-            (self.output, n_features),
-        ]:
+        fan_ins = {self.convolution: 25, self.subsampling: 4, self.output: n_features}
+        for layer, fan_in in fan_ins.items():
             draw_uniform(1 / math.sqrt(fan_in), generator, layer.weight, layer.bias)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """Return the feature maps after the hyperbolic tangent, (n, n_features) in (-1, 1)."""
         filters, sums = self.convolution, self.subsampling
-        # Average pooling of the zero-padded kernel: a quarter of the sum of four shifted kernels.
+        # Both are linear: one 6 × 6 convolution of stride 2 has the same output in less time. Its
+        # kernel is the sum of the 5 × 5 kernel shifted by zero and one pixel along each axis, or
+        # four times the average pooling of the zero-padded kernel.
         kernel = functional.avg_pool2d(filters.weight, 2, 1, padding=1)
         kernel = kernel * (4 * sums.weight[:, None, None, None])
         bias = torch.addcmul(sums.bias, sums.weight, filters.bias, value=4)
@@ -103,36 +96,31 @@ class LuaCNN(nn.Module):
 
 
 class LeCun1989(nn.Module):
-    """The first convolutional network trained by backpropagation [1]_.
+    """The first convolutional network trained by backpropagation.
 
-    H1 and H2 are convolutions with 12 channels of 5 × 5 filters and stride 2, padded with a
-    constant. The units of a channel share their weights, but each has its own bias. A channel of H2
-    is connected to 8 channels of H1: [1]_ does not say which; here any two of three groups of
-    channels have four channels of H1 in common. H3 has 30 units. With the input, a network for
-    images 16 × 16 of ten classes has 1,256 units, 64,660 connections and 9,760 parameters. The
-    activation of all layers, the output included, is the scaled hyperbolic tangent. The loss is the
-    squared error to targets of 1 for the class and -1 for the others. Weights are initialized
-    uniformly in ±2.4/√fan-in, biases as zero.
+    In [1]_, H1 and H2 are convolutions with 12 channels of 5 × 5 filters and stride 2, padded with
+    a constant. The units of a channel share their weights, but each has its own bias. A channel of
+    H2 is connected to 8 channels of H1: [1]_ does not say which; here any two of three groups have
+    four in common. H3 has 30 units. With the input, a network for images 16 × 16 of ten classes has
+    1,256 units, 64,660 connections and 9,760 parameters. All layers, the output included, end with
+    the scaled hyperbolic tangent. The loss is the squared error to targets of 1 for the class and
+    -1 for the others. Weights are initialized uniformly in ±2.4/√fan-in, biases as zero.
 
     Parameters
     ----------
     image_shape : tuple of int (height, width)
         Shape of the images, without restrictions.
 
-    n_classes : int
-        Number of classes.
-
     background : float, default=-1.0
         Value of the padding around images; the default is the paper's background.
 
-    generator : torch.Generator, default=None
-        Generator of initial weights. None: torch's global generator.
+    n_classes, generator
+        As for :class:`ConvNet`.
 
     References
     ----------
-    .. [1] Y. LeCun, B. Boser, J. S. Denker, D. Henderson, R. E. Howard, W. Hubbard and L. D.
-       Jackel, "Backpropagation Applied to Handwritten Zip Code Recognition", Neural Computation
-       1(4):541-551, 1989. :doi:`10.1162/neco.1989.1.4.541`
+    .. [1] Y. LeCun et al., "Backpropagation Applied to Handwritten Zip Code Recognition", Neural
+       Computation 1(4):541-551, 1989. :doi:`10.1162/neco.1989.1.4.541`
     """
 
     def __init__(
@@ -148,12 +136,9 @@ class LeCun1989(nn.Module):
         shape2 = ((shape1[0] + 1) // 2, (shape1[1] + 1) // 2)
         filters1 = convolution(1, 12, 5, stride=2, bias=False)
         filters2 = PartialConvolution(_LECUN1989_TABLE, 5, stride=2, bias=False)
-        self.h1 = nn.Sequential(
-            nn.ConstantPad2d(2, background), filters1, UnitBias(12, shape1, 25), ScaledTanh()
-        )
-        self.h2 = nn.Sequential(
-            nn.ConstantPad2d(2, -1.0), filters2, UnitBias(12, shape2, 200), ScaledTanh()
-        )
+        pad1, pad2 = nn.ConstantPad2d(2, background), nn.ConstantPad2d(2, -1.0)
+        self.h1 = nn.Sequential(pad1, filters1, UnitBias(12, shape1, 25), ScaledTanh())
+        self.h2 = nn.Sequential(pad2, filters2, UnitBias(12, shape2, 200), ScaledTanh())
         self.h3 = nn.Sequential(linear(12 * math.prod(shape2), 30), ScaledTanh())
         self.output = nn.Sequential(linear(30, n_classes), ScaledTanh())
         draw_uniform(2.4 / math.sqrt(25), generator, filters1.weight)
@@ -175,11 +160,8 @@ class LeCun1989(nn.Module):
         return (outputs - expected).square().mean(1)
 
     def log_proba(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return logarithms of probabilities, in the order of the outputs.
-
-        The squared error is smallest for the mean of the target, 1 with probability p and else -1:
-        2 p - 1.
-        """
+        """Return logarithms of probabilities, in the order of the outputs."""
+        # The squared error is smallest for the mean 2 p - 1 of a target, 1 with probability p.
         p = (1 + outputs) / 2
         # Positive and in the same order where an output is below -1.
         p = torch.maximum(p, (outputs + 1.72) / 1000)
@@ -187,14 +169,14 @@ class LeCun1989(nn.Module):
 
 
 class LeNet5(nn.Module):
-    """LeNet-5 [1]_ with a linear output layer.
+    """LeNet-5 with a linear output layer.
 
-    C1, C3 and C5 are convolutions of 5 × 5 filters with 6, 16 and 120 channels; each channel of C3
-    is connected to some channels of S2. S2 and S4 sum 2 × 2 values, with a coefficient and a bias a
-    channel. F6 has 84 units. The activation of all these layers is the scaled hyperbolic tangent.
-    For images 32 × 32 they have the 60,000 parameters of [1]_. The output layer of [1]_, whose
-    fixed weights are pictures of characters, is replaced by a trained linear layer, which suits any
-    classes. Weights are initialized uniformly with the variance 1/fan-in of [2]_, section 4.6,
+    In [1]_, C1, C3 and C5 are convolutions of 5 × 5 filters with 6, 16 and 120 channels; each
+    channel of C3 is connected to some channels of S2. S2 and S4 sum 2 × 2 values, with a
+    coefficient and a bias a channel. F6 has 84 units. All these layers end with the scaled
+    hyperbolic tangent; for images 32 × 32 they have 60,000 parameters. A trained linear layer,
+    which suits any classes, replaces the output layer, whose fixed weights are pictures of
+    characters. Weights are initialized uniformly with the variance 1/fan-in of [2]_, section 4.6,
     biases as zero.
 
     Parameters
@@ -202,11 +184,8 @@ class LeNet5(nn.Module):
     image_shape : tuple of int (height, width)
         Shape of the images. Sides shorter than 32 are padded with the border.
 
-    n_classes : int
-        Number of classes.
-
-    generator : torch.Generator, default=None
-        Generator of initial weights. None: torch's global generator.
+    n_classes, generator
+        As for :class:`ConvNet`.
 
     References
     ----------

@@ -11,21 +11,10 @@ from torch.nn.utils import skip_init
 
 
 class Dropout(nn.Module):
-    """Dropout that draws from its own generator instead of torch's global one.
+    """Dropout with probability `p` in [0, 1), drawn from a generator; None: torch's global one.
 
-    Parameters
-    ----------
-    p : float
-        Probability that a value is zeroed in training, in [0, 1).
-
-    generator : torch.Generator or None
-        Generator of the random numbers. None: torch's global generator.
-
-    References
-    ----------
-    .. [1] N. Srivastava, G. Hinton, A. Krizhevsky, I. Sutskever and R. Salakhutdinov, "Dropout: A
-       Simple Way to Prevent Neural Networks from Overfitting", Journal of Machine Learning
-       Research 15(56):1929-1958, 2014.
+    N. Srivastava et al., "Dropout: A Simple Way to Prevent Neural Networks from Overfitting", JMLR
+    15(56):1929-1958, 2014.
     """
 
     def __init__(self, p: float, generator: torch.Generator | None = None):
@@ -50,10 +39,7 @@ class Dropout(nn.Module):
 
 
 class Subsampling(nn.Module):
-    """Sum of 2 × 2 values, times a trainable coefficient, plus a trainable bias of the channel.
-
-    Section II.B of reference [1] of `LeNet5`.
-    """
+    """Sum of 2 × 2 values times a weight plus a bias: reference [1] of `LeNet5`, section II.B."""
 
     fan_in = 4
 
@@ -68,21 +54,9 @@ class Subsampling(nn.Module):
 
 
 class PartialConvolution(nn.Module):
-    """Convolution that connects each output channel to some of the input channels.
+    """Convolution whose output channels are each connected to some of the input channels.
 
-    Parameters
-    ----------
-    table : sequence of sequences of int
-        For each output channel, the input channels that it is connected to.
-
-    size : int
-        Height and width of the filters, in pixels.
-
-    stride : int, default=1
-        Stride of the convolution.
-
-    bias : bool, default=True
-        Whether each output channel has a bias.
+    `table` lists the input channels of each output channel; `size` is the side of the filters.
     """
 
     def __init__(
@@ -117,10 +91,7 @@ class UnitBias(nn.Module):
 
 
 class ScaledTanh(nn.Module):
-    """The activation 1.7159 tanh(2 a / 3), which is ±1 at ±1.
-
-    Section 4.4 of reference [2] of `LeNet5`.
-    """
+    """The activation 1.7159 tanh(2 a / 3), ±1 at ±1: reference [2] of `LeNet5`, section 4.4."""
 
     def forward(self, a: torch.Tensor) -> torch.Tensor:
         return 1.7159 * torch.tanh(a * (2 / 3))

@@ -18,28 +18,12 @@ NORMALIZATIONS = (
 
 
 class SharedLayersNetwork(nn.Module):
-    """One network a task, whose first layers are the same tensors [1]_.
+    """Networks of one class, one for each task, whose first layers are the same tensors.
 
-    Normalization layers are not shared, since means and variances differ between tasks such as
-    digits and letters.
+    The networks are changed in place: the others get the tensors of the first. Normalization layers
+    are not shared, since means and variances differ between tasks such as digits and letters.
 
-    Parameters
-    ----------
-    networks : sequence of torch.nn.Module
-        Networks of one class, one for each task. They are changed in place: the others get the
-        tensors of the first.
-
-    n_shared_layers : int
-        Number of layers to share, from 1 to the number of layers minus 1.
-
-    Raises
-    ------
-    ValueError
-        If `n_shared_layers` is too large, or the layers to share have different shapes.
-
-    References
-    ----------
-    .. [1] R. Caruana, "Multitask Learning", Machine Learning 28:41-75, 1997.
+    R. Caruana, "Multitask Learning", Machine Learning 28:41-75, 1997.
     """
 
     def __init__(self, networks: Sequence[nn.Module], n_shared_layers: int):

@@ -28,13 +28,13 @@ from ._skops import _versions
 def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
     """Write a fitted model to a file as an ONNX graph, from raw pixels to labels.
 
-    ONNX Runtime and other programs run the graph [1]_ without torch, scikit-learn or this library.
-    It has an input "X" of shape (n, n_features), float32, with any n, and the outputs "label" of
-    shape (n,), int64, double or string, and "probabilities" of shape (n, n_classes), float32, in
-    the order of `classes_`.
+    ONNX Runtime and other programs run the `ONNX <https://onnx.ai>`_ graph without torch,
+    scikit-learn or this library. It has an input "X" of shape (n, n_features), float32, with any n,
+    and the outputs "label" of shape (n,), int64, double or string, and "probabilities" of shape
+    (n, n_classes), float32, in the order of `classes_`. Probabilities differ from those of
+    `predict_proba` on float32 pixels by rounding, up to 1e-5.
 
-    Needs the extra "onnx". An existing file is replaced when the new one is complete. Probabilities
-    differ from those of `predict_proba` on float32 pixels by rounding, up to 1e-5.
+    Needs the extra "onnx". An existing file is replaced when the new one is complete.
 
     Parameters
     ----------
@@ -56,11 +56,9 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
         If `onnx` or `onnxscript` is not installed.
     NotFittedError
         If the model is not fitted.
-    TypeError
-        If the model is of another type.
-    ValueError
-        If a step of the pipeline is of another type, `task` is missing or unknown, or the labels
-        are neither numbers nor strings.
+    TypeError, ValueError
+        If the model or a step of the pipeline is of another type, `task` is missing or unknown, or
+        the labels are neither numbers nor strings.
     OSError
         If the file can't be written.
     torch.onnx.errors.OnnxExporterError
@@ -70,17 +68,12 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
     --------
     save_model : Save a model for Python.
 
-    References
-    ----------
-    .. [1] Open Neural Network Exchange, https://onnx.ai
-
     Examples
     --------
+    >>> import onnxruntime  # doctest: +SKIP
     >>> from sklearn_usps import ConvNetClassifier, export_onnx, fetch_usps
     >>> X, y = fetch_usps(return_X_y=True)  # doctest: +SKIP
-    >>> clf = ConvNetClassifier().fit(X, y)  # doctest: +SKIP
-    >>> export_onnx(clf, "digits.onnx")  # doctest: +SKIP
-    >>> import onnxruntime  # doctest: +SKIP
+    >>> export_onnx(ConvNetClassifier().fit(X, y), "digits.onnx")  # doctest: +SKIP
     >>> session = onnxruntime.InferenceSession("digits.onnx")  # doctest: +SKIP
     >>> label, probabilities = session.run(None, {"X": X[:5]})  # doctest: +SKIP
     """
@@ -135,10 +128,8 @@ class _Normalization(nn.Module):
         self.method = normalizer._fitted_method
         self.shape = (1, math.prod(image_shape))
         if self.method in ("global", "pixel"):
-            self.mean, self.scale = (
-                torch.tensor(value, dtype=torch.float32)
-                for value in (normalizer.mean_, normalizer.scale_)
-            )
+            self.mean = torch.tensor(normalizer.mean_, dtype=torch.float32)
+            self.scale = torch.tensor(normalizer.scale_, dtype=torch.float32)
         elif self.method == "contrast":
             # Means over windows as one matrix for each axis.
             self.shape = normalizer.image_shape_
@@ -150,8 +141,7 @@ class _Normalization(nn.Module):
         if self.method in ("global", "pixel"):
             return (pixels - self.mean) / self.scale
         images = pixels.double().reshape(-1, *self.shape)
-        epsilon = 10 * float(np.finfo(np.float32).eps)
-        negligible = epsilon * images.abs().amax(dim=(1, 2), keepdim=True)
+        negligible = 10 * torch.finfo(torch.float32).eps * images.abs().amax((1, 2), keepdim=True)
         if self.method == "image":
             centered = images - images.mean(dim=(1, 2), keepdim=True)
             typical = scale = centered.square().mean(dim=(1, 2), keepdim=True).sqrt()
@@ -194,7 +184,7 @@ def _export(graph: nn.Module, n_features: int):
         warnings.simplefilter("ignore")
         logger.setLevel(logging.ERROR)
         try:
-            program = torch.onnx.export(
+            return torch.onnx.export(
                 graph,
                 (torch.zeros(2, n_features),),
                 input_names=["X"],
@@ -202,10 +192,9 @@ def _export(graph: nn.Module, n_features: int):
                 dynamic_shapes=({0: torch.export.Dim("n")},),
                 dynamo=True,
                 verbose=False,
-            )
+            ).model_proto
         finally:
             logger.setLevel(level)
-    return program.model_proto
 
 
 def _add_labels(proto, classes: np.ndarray) -> None:
@@ -215,9 +204,7 @@ def _add_labels(proto, classes: np.ndarray) -> None:
     kind = classes.dtype.kind
     if kind in "iub":
         if classes[-1] > np.iinfo(np.int64).max:
-            raise ValueError(
-                f"Labels must be of int64 to be exported, but the largest is {classes[-1]}."
-            )
+            raise ValueError(f"Labels must be of int64 in ONNX, but the largest is {classes[-1]}.")
         type_, values = TensorProto.INT64, classes.astype(np.int64).tolist()
     elif kind == "f":
         type_, values = TensorProto.DOUBLE, classes.tolist()

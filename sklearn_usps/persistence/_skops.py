@@ -10,19 +10,15 @@ import traceback
 import warnings
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import skops.io
-from sklearn import preprocessing
+from sklearn import compose, decomposition, dummy, feature_selection, linear_model, preprocessing
 from sklearn.base import BaseEstimator
-from sklearn.compose import ColumnTransformer
-from sklearn.decomposition import PCA
-from sklearn.dummy import DummyClassifier
-from sklearn.feature_selection import VarianceThreshold
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from .._utils._files import DAY, remove_leftovers, write_atomically
@@ -30,11 +26,11 @@ from .._utils._files import DAY, remove_leftovers, write_atomically
 #: Scikit-learn estimators that a file may hold. Others, such as support vector machines, index
 #: memory by values of the file that nothing checks.
 _OF_SKLEARN = [
-    *(ColumnTransformer, DummyClassifier, FeatureUnion, LogisticRegression, PCA, Pipeline),
+    *(FeatureUnion, Pipeline, compose.ColumnTransformer, decomposition.PCA),
+    *(dummy.DummyClassifier, linear_model.LogisticRegression, feature_selection.VarianceThreshold),
     *(preprocessing.Binarizer, preprocessing.FunctionTransformer, preprocessing.MaxAbsScaler),
     *(preprocessing.MinMaxScaler, preprocessing.Normalizer, preprocessing.PowerTransformer),
     *(preprocessing.QuantileTransformer, preprocessing.RobustScaler, preprocessing.StandardScaler),
-    VarianceThreshold,
 ]
 #: Names of all types that a file may hold, and of a function that a recipe scales its input with.
 _TRUSTED = {
@@ -83,8 +79,7 @@ def save_model(model: Any, path: str | os.PathLike, *, metadata: dict | None = N
 
     See Also
     --------
-    load_model : Load the file.
-    read_metadata : Read its metadata.
+    load_model, read_metadata : Load the file, or its metadata alone.
 
     Examples
     --------
@@ -103,7 +98,7 @@ def save_model(model: Any, path: str | os.PathLike, *, metadata: dict | None = N
     _check_metadata(metadata)
     try:
         content = _dump(model, metadata)
-        _, untrusted = _check_archive(content)
+        _, untrusted = _check(content)
         _make(content, [*_TRUSTED, *untrusted, *skops.io.get_untrusted_types(data=content)])
     except Exception as error:
         raise TypeError(
@@ -116,7 +111,7 @@ def save_model(model: Any, path: str | os.PathLike, *, metadata: dict | None = N
 
 
 def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None = None) -> Any:
-    """Load an estimator that `save_model` has saved.
+    """Load an estimator that :func:`save_model` has saved.
 
     Parameters
     ----------
@@ -152,10 +147,6 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     -----
     UserWarning
         If the file was written with other versions of the libraries than are installed.
-
-    See Also
-    --------
-    save_model : Save an estimator.
     """
     is_list = isinstance(trusted, Sequence) and not isinstance(trusted, str)
     if trusted is not None and not (is_list and all(isinstance(t, (str, type)) for t in trusted)):
@@ -194,18 +185,16 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     Parameters
     ----------
     path : str or path-like
-        A file that `save_model` has saved.
+        A file that :func:`save_model` has saved.
 
     Returns
     -------
     metadata : dict
-        The `metadata` that `save_model` was called with, or an empty dict.
+        The `metadata` that :func:`save_model` was called with, or an empty dict.
 
     Raises
     ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
+    FileNotFoundError, ValueError
         As :func:`load_model` does, except for types that are not trusted.
     """
     return _read(path)[1]["metadata"]
@@ -215,11 +204,10 @@ def _check_metadata(metadata: dict) -> None:
     if not isinstance(metadata, dict):
         raise TypeError(f"metadata must be a dict. Got an instance of {type(metadata)} instead.")
     for key, value in metadata.items():
-        try:
-            same = isinstance(key, str) and json.loads(json.dumps(value, allow_nan=False)) == value
-        except (TypeError, ValueError):
-            same = False
-        if not same:
+        is_plain = False
+        with suppress(TypeError, ValueError):
+            is_plain = json.loads(json.dumps({key: value}, allow_nan=False)) == {key: value}
+        if not is_plain:
             raise TypeError(
                 "metadata must have str keys and plain JSON values (str, bool, int, finite float, "
                 f"None, list, dict). Got {value!r} of {type(value)} for the key {key!r}."
@@ -229,9 +217,9 @@ def _check_metadata(metadata: dict) -> None:
 def _dump(model: BaseEstimator, metadata: dict) -> bytes:
     """Return the content of a model file.
 
-    skops describes an object in full in each place, with an identity by which it is built once. The
-    identities are left out: what is checked in a place is what is built there, and a short file
-    can't visit one object a billion times.
+    skops describes an object in full in each place, with an identity by which it is built once.
+    Without identities, the checked description in a place is the one that is built there, and a
+    short file can't visit one object a billion times.
     """
 
     def without_identity(part):  # a user's dict may have this key too, for another dict
@@ -250,13 +238,13 @@ def _dump(model: BaseEstimator, metadata: dict) -> bytes:
 
 
 def _read(path: str | os.PathLike) -> tuple[bytes, dict[str, Any], set[str]]:
-    """Return the content of a file, and what `_check_archive` returns."""
+    """Return the content of a file, and what `_check` returns."""
     path = Path(path)
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is not a regular file.")
     content = path.read_bytes()
     try:
-        info, untrusted = _check_archive(content)
+        info, untrusted = _check(content)
     except Exception as error:  # zipfile and json raise errors of many types on damaged files
         raise ValueError(f"{path} is damaged or was not written by save_model: {error}") from error
     if info["format"] > _FORMAT:
@@ -267,7 +255,7 @@ def _read(path: str | os.PathLike) -> tuple[bytes, dict[str, Any], set[str]]:
     return content, info, untrusted
 
 
-def _check_archive(content: bytes) -> tuple[dict[str, Any], set[str]]:
+def _check(content: bytes) -> tuple[dict[str, Any], set[str]]:
     """Check a file before any object is made of it.
 
     Returns its member `_INFO`, and the types that are not trusted here although skops may do so.
@@ -315,24 +303,21 @@ def _check_archive(content: bytes) -> tuple[dict[str, Any], set[str]]:
 
 
 def _check_keys(part: dict) -> None:
-    """Check that keys come back, or else ``class_weight={True: 1, False: 2}`` would lose a class.
-
-    skops saves them as texts: those of 1 and "1" are the same, and bool("false") is True.
-    """
+    # skops saves keys as texts: those of 1 and "1" are the same, and bool("false") is True, so that
+    # class_weight={True: 1, False: 2} would lose a class.
     types = [type_["__class__"] for type_ in part["key_types"]["content"]]
     if len(types) != len(part["content"]) or {"bool", "bool_"}.intersection(types):
         raise ValueError("it has a dict with keys that are bools, or keys with the same text")
 
 
 def _check_random_state(part: dict) -> None:
-    """Check a `RandomState`: numpy would read memory beyond its 624 numbers."""
     generator = part["content"]
     state = generator["content"]["state"]
     position = state["content"]["pos"]
-    kinds = [part["__loader__"] for part in (generator, state, position)]
-    if kinds != ["DictNode", "DictNode", "JsonNode"] or (
-        json.loads(position["content"]) not in range(625)
-    ):
+    kinds = [node["__loader__"] for node in (generator, state, position)]
+    is_plain = kinds == ["DictNode", "DictNode", "JsonNode"]
+    if not is_plain or json.loads(position["content"]) not in range(625):
+        # numpy would read memory beyond its 624 numbers.
         raise ValueError("it has a random state beyond its numbers")
 
 
@@ -364,9 +349,7 @@ def _make(content: bytes, trusted: list[str]) -> BaseEstimator:
 def _versions() -> dict[str, str]:
     versions = {}
     for library in ("sklearn-usps", "scikit-learn", "numpy", "torch", "skops"):
-        try:
+        with suppress(PackageNotFoundError):  # run from a source tree that is not installed
             # Without the build after a plus, such as torch's "+cpu".
             versions[library] = version(library).partition("+")[0]
-        except PackageNotFoundError:  # run from a source tree that is not installed
-            continue
     return versions
