@@ -1,13 +1,17 @@
 """Random deformation of images, for data augmentation."""
 
+from __future__ import annotations
+
 import math
 from numbers import Real
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from sklearn.base import BaseEstimator
 
 from .._utils._sklearn import Interval
+
+if TYPE_CHECKING:
+    import torch
 
 #: Upper limit of all parameters: larger than any image, and float32 computes with it.
 _LARGEST = 1e9
@@ -132,6 +136,8 @@ class RandomDeformation(BaseEstimator):
         ValueError
             If a parameter is out of range, or `images` has another shape or another kind of dtype.
         """
+        import torch
+
         self._validate_params()
         if images.ndim != 4 or images.shape[1] != 1:
             raise ValueError(
@@ -158,6 +164,8 @@ class RandomDeformation(BaseEstimator):
 
         Both coordinates, x to the right and y down, are pixels from the center of the image.
         """
+        import torch
+
         n_images, _, height, width = images.shape
         limits = [math.radians(self.rotation), self.shear] + 2 * [self.scale] + 2 * [self.shift]
         draws = _uniform((n_images, 6), images, generator) * images.new_tensor(limits)
@@ -191,12 +199,14 @@ class RandomDeformation(BaseEstimator):
 
 def _uniform(shape, images, generator):
     """Draw numbers uniform in [-1, 1], of the dtype and on the device of the images."""
-    numbers = torch.empty(shape, dtype=images.dtype, device=generator.device)
+    numbers = images.new_empty(shape, device=generator.device)
     return numbers.uniform_(-1, 1, generator=generator).to(images.device)
 
 
 def _gaussian_weights(size, sigma, images):
     """Return the weight of each random number (rows) in each of `size` pixels (columns)."""
+    import torch
+
     sigma = max(sigma, 1e-3)  # already all weight is on one number, and divisions don't overflow
     distance = max(1.0, sigma)  # between two numbers, the first of which lies beyond the border
     beyond = math.ceil(3 * sigma / distance)
