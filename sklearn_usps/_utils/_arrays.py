@@ -3,6 +3,8 @@
 scikit-learn's checks come afterwards. These stop conversions that numpy does silently.
 """
 
+from typing import Any
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -68,7 +70,7 @@ def check_labels(labels, name: str):
     if labels is None:  # scikit-learn's error is clear
         return None
     array = as_array(labels, name)
-    objects = np.ravel(array) if np.asarray(array).dtype.kind == "O" else []
+    objects: Any = np.ravel(array) if np.asarray(array).dtype.kind == "O" else []
     if isinstance(labels, (list, tuple)):
         objects = labels
     are_strings = {isinstance(label, str) for label in objects}
