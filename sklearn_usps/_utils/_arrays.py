@@ -3,8 +3,6 @@
 scikit-learn's checks come afterwards. These stop conversions that numpy does silently.
 """
 
-from typing import Any
-
 import numpy as np
 from scipy.sparse import issparse
 
@@ -70,9 +68,11 @@ def check_labels(labels, name: str):
     if labels is None:  # scikit-learn's error is clear
         return None
     array = as_array(labels, name)
-    objects: Any = np.ravel(array) if np.asarray(array).dtype.kind == "O" else []
+    objects: list | tuple | np.ndarray = []
     if isinstance(labels, (list, tuple)):
         objects = labels
+    elif np.asarray(array).dtype.kind == "O":
+        objects = np.ravel(array)
     are_strings = {isinstance(label, str) for label in objects}
     if len(are_strings) > 1:
         raise ValueError(

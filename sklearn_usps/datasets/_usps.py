@@ -60,8 +60,8 @@ def fetch_usps(
           7,291 training and 2,007 test images.
 
     subset : {"train", "test", "all"}, default="all"
-        The rows to load. "all" returns the training rows first, then the test rows. Only the
-        files with these rows are downloaded.
+        The rows to load. "all" returns the training rows first, then the test rows. Only "zip" has
+        separate files for the subsets.
 
     data_home : str or path-like, default=None
         The cache folder, by default scikit-learn's '~/scikit_learn_data'. The original files are

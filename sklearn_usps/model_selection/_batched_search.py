@@ -70,8 +70,8 @@ class _BatchedSearch:
 class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
     """Grid search that trains candidates together in groups.
 
-    The results are those of :class:`~sklearn.model_selection.GridSearchCV`, to rounding, in a
-    fraction of the time if networks are small. A group consists of candidates that are a
+    The results are those of :class:`~sklearn.model_selection.GridSearchCV`, up to rounding, in
+    a fraction of the time if networks are small. A group consists of candidates that are a
     :class:`~sklearn_usps.ConvNetClassifier`, or a :class:`~sklearn.pipeline.Pipeline` that ends in
     one, are fitted to the same fold and differ only in `lr`, `momentum`, `weight_decay`,
     `label_smoothing`, `class_weight`, `lr_schedule`, `lr_scaling` or `test_time_augmentation`.
@@ -80,7 +80,8 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 
     All other candidates are fitted one by one:
 
-    - estimators of other classes, and the networks "convnet" and "lenet5", which train faster so;
+    - estimators of other classes, and the networks "convnet" and "lenet5", which train faster
+      individually;
     - your own networks with a method `loss`, parameters that are not trained or buffers outside of
       torch's layers;
     - classifiers with `callbacks`, `warm_start`, another optimizer than "adamw" or "sgd", a
@@ -181,7 +182,7 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
 class BatchedRandomizedSearchCV(_BatchedSearch, RandomizedSearchCV):
     """Randomized search that trains candidates together in groups.
 
-    The results are those of :class:`~sklearn.model_selection.RandomizedSearchCV`, to rounding.
+    The results are those of :class:`~sklearn.model_selection.RandomizedSearchCV`, up to rounding.
     :class:`BatchedGridSearchCV` describes the groups.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Networks by name, and the contract that they keep.
+"""Networks by name, and the interface that they implement.
 
 To add a network, write its class in a module of this folder, add it to `NETWORKS` below and to
 `__init__.pyi`, and describe it in the docstring of `ConvNetClassifier` and in

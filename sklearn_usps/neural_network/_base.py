@@ -87,39 +87,39 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         the last one ended. Return the trainer, its training data and its validation data or None.
         """
         use_one_thread_in_fork()
-        inner, continuing = self._start_fit(partial)
+        base, continuing = self._start_fit(partial)
         if partial:
-            check_partial_fit_params(inner)
+            check_partial_fit_params(base)
         X, task = self._split_off_task(X, task, reset=not continuing)
-        X, y, value_range = check_training_images(inner, X, y, reset=not continuing)
+        X, y, value_range = check_training_images(base, X, y, reset=not continuing)
         self._set_classes(y, task, classes, continuing=continuing, partial=partial)
         weights = check_weights(sample_weight, X)
         data = LabeledImages(X, self._encode(y, task), weights)
         random_state = check_random_state(
-            inner.random_state if random_state is None else random_state
+            base.random_state if random_state is None else random_state
         )
         seed = int(random_state.randint(np.iinfo(np.int32).max))
         if partial:
-            train, valid = self._split(data, inner.class_weight)
-            config = _make_config(inner, lr_schedule="constant", max_epochs=1)
+            train, valid = self._split(data, base.class_weight)
+            config = _make_config(base, lr_schedule="constant", max_epochs=1)
         else:
             # Before the split, whose error would be that no sample of a class can be held out.
             self._check_two_classes(data.y if weights is None else data.y[weights > 0], data.y)
             train, valid = self._split(
                 data,
-                inner.class_weight,
-                valid=self._check_validation_set(inner, **validation),
-                fraction=inner.validation_fraction if inner.early_stopping else None,
+                base.class_weight,
+                valid=self._check_validation_set(base, **validation),
+                fraction=base.validation_fraction if base.early_stopping else None,
                 random_state=random_state,
             )
             self._check_two_classes(train.targets, data.y)
-            config = _make_config(inner)
+            config = _make_config(base)
         previous = self.net_ if continuing else None
-        trainer = self._build_trainer(inner, config, seed, previous, keep_optimizer=partial)
-        update_value_range(inner, value_range)
+        trainer = self._build_trainer(base, config, seed, previous, keep_optimizer=partial)
+        update_value_range(base, value_range)
         return trainer, train, valid
 
-    def _build_trainer(self, inner, config, seed, previous, *, keep_optimizer) -> Trainer:
+    def _build_trainer(self, base, config, seed, previous, *, keep_optimizer) -> Trainer:
         """Return a trainer of a new network, or of that of a previous trainer."""
         if previous is None:
             generator = torch.Generator().manual_seed(seed)
@@ -132,7 +132,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         return trainer
 
     def _check_validation_set(
-        self, inner, X_val=None, y_val=None, sample_weight_val=None, task_val=None
+        self, base, X_val=None, y_val=None, sample_weight_val=None, task_val=None
     ) -> LabeledImages | None:
         """Check a validation set and encode its labels; return None if there is none."""
         if X_val is None:
@@ -144,7 +144,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         if y_val is None:
             raise ValueError("X_val is provided, but y_val was not provided.")
         X_val, task_val = self._split_off_task(X_val, task_val, reset=False, name="task_val")
-        X_val = check_images(inner, X_val)
+        X_val = check_images(base, X_val)
         y_val = column_or_1d(check_labels(y_val, "y_val"), warn=True)
         check_consistent_length(X_val, y_val)
         y_encoded = self._encode(y_val, task_val, "y_val", "task_val")
@@ -191,8 +191,8 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         for name in ("net_", "classes_", "estimators_"):
             self.__dict__.pop(name, None)
 
-    def _inner(self):
-        """Return the fitted classifier that knows the parameters and the pixels."""
+    def _base_estimator(self):
+        """Return the classifier that holds the parameters and the metadata of the images."""
         return self
 
     def _split_off_task(self, X, task, *, reset, name="task"):
@@ -233,8 +233,8 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
 
     def _remember_network(self) -> None:
         """Keep what a network is built from, since parameters may change before it is restored."""
-        inner = self._inner()
-        self._network = (inner.network, copy.deepcopy(inner.network_params))
+        base = self._base_estimator()
+        self._network = (base.network, copy.deepcopy(base.network_params))
 
     def _build_network(self, generator) -> torch.nn.Module:
         return build_network(*self._network, self.image_shape_, len(self.classes_), generator)
@@ -244,7 +244,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         trainer = Trainer(network, config=config, generator=generator, n_classes=n_classes)
         return trainer.initialize()
 
-    # The state: arrays and plain values for `net_`, so that pickle and skops know nothing of torch
+    # The state: arrays and plain values for `net_`, so that pickle and skops need no torch objects
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "net_")
@@ -268,21 +268,21 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
 
     def _restore_trainer(self, net_state: dict[str, Any]) -> Trainer:
         """Return the trainer of a state, which may be from a damaged or untrusted file."""
-        inner = self._inner()
+        base = self._base_estimator()
         if not isinstance(self._network, (tuple, list)) or len(self._network) != 2:
-            raise ValueError("_network is no pair")
-        shape = check_two_sizes(inner.image_shape_, "image_shape_", "(height, width)")
-        if math.prod(shape) != inner.n_features_in_:
-            raise ValueError(f"images of {inner.n_features_in_} pixels have no shape {shape}")
+            raise ValueError("_network is not a pair")
+        shape = check_two_sizes(base.image_shape_, "image_shape_", "(height, width)")
+        if math.prod(shape) != base.n_features_in_:
+            raise ValueError(f"images of {base.n_features_in_} pixels have no shape {shape}")
         if not isinstance(self.classes_, np.ndarray) or self.classes_.ndim != 1:
-            raise ValueError("classes_ is no array of labels")
+            raise ValueError("classes_ is not an array of labels")
         generator = torch.Generator()
         network, network_params = self._network
         if isinstance(network, str):
             check_weight_sizes(lambda: self._build_network(generator), network_params, net_state)
         module = self._build_network(generator)
         load_weights(module, net_state)
-        config = _make_config(inner, device=find_device_or_cpu(inner.device)).without_callbacks()
+        config = _make_config(base, device=find_device_or_cpu(base.device)).without_callbacks()
         trainer = self._make_trainer(module, config, generator)
         load_trainer_state(trainer, net_state, self.history_)
         return trainer

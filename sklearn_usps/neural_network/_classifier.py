@@ -91,7 +91,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
 
     test_time_augmentation : bool, default=False
         If True, average the probabilities of the image and of its four shifts by one pixel, the
-        border repeated [11]_. Slightly more accurate, five times as slow; not for validation.
+        border repeated [11]_. Slightly more accurate, five times as slow; not for `X_val` in `fit`.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of labels in training, by default 1; "balanced" gives all classes an equal sum.
@@ -117,8 +117,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         Device to compute on. "auto" takes the first available of "cuda", "mps" and "cpu".
 
     random_state : int, RandomState instance or None, default=None
-        Seed of all random numbers. An int gives the same bits in each fit on the CPU with the same
-        number of torch threads.
+        Seed of all random numbers. With an int, fits on the CPU are the same to the bit for equal
+        numbers of torch threads.
 
     verbose : int, default=0
         1 prints a line per epoch: errors, duration and time left. A terminal shows epochs with the
@@ -163,7 +163,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
     The defaults suit thousands of images. For fewer, use more epochs and smaller batches: trained
     on 200 USPS images, ``max_epochs=100, batch_size=32`` has an error of 2 %, the defaults 12 %.
     Pixels are not rescaled. `predict` warns of values far outside the range seen in `fit`.
-    After Ctrl-C, the classifier keeps the completed epochs, and the KeyboardInterrupt propagates.
+    After Ctrl-C, `history_` has the completed epochs, and the KeyboardInterrupt propagates.
 
     References
     ----------

@@ -32,9 +32,9 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     """Classifiers of several tasks, such as digits and letters, with shared first layers.
 
     Each task has a network and classes of its own, but the parameters of the first layers are the
-    same for all, known as hard parameter sharing [1]_: a task with few images profits from filters
-    learned from many. Training minimizes the sum of the tasks' mean losses, and each batch has
-    images of all tasks. In an epoch the images of the largest task are seen once, and those of
+    same for all, known as hard parameter sharing [1]_: a task with few images can benefit from
+    filters learned from many. Training minimizes the sum of the tasks' mean losses, and each batch
+    has images of all tasks. In an epoch the images of the largest task are seen once, and those of
     another task are repeated until they are as many as the geometric mean of both numbers: next to
     10,000 digits, 400 letters are seen five times.
 
@@ -64,7 +64,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         Names of the tasks, sorted; ["all"] if none were passed.
 
     estimators_ : dict of ConvNetClassifier
-        Fitted classifier of each task, with the tensors of `net_`: copy it to train it further.
+        Fitted classifier of each task, sharing the tensors of `net_`: copy it to train it further.
 
     classes_ : ndarray of shape (n_classes,)
         Class labels of all tasks, each once.
@@ -315,7 +315,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         self._estimator._validate_params()
         return self._estimator, continuing
 
-    def _inner(self):
+    def _base_estimator(self):
         return self._estimator
 
     def _split_off_task(self, X, task, *, reset, name="task"):

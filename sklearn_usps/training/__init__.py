@@ -1,1 +1,1 @@
-"""Training of a network, without any knowledge of estimators."""
+"""Training of a network, without any knowledge of classifiers."""

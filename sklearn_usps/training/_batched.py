@@ -1,7 +1,7 @@
 """Many networks trained at once: the same images in the same order, each with its own parameters.
 
-Small networks leave a processor waiting: most of a step goes into calling its operations. Here each
-operation is called once for all networks, which `torch.func.vmap` makes of the module of one.
+Small networks leave a processor idle: most of a step goes into calling its operations. Here each
+operation is called once for all networks: `torch.func.vmap` vectorizes the forward pass of one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .optim._optimizers import BATCHED_OPTIMIZERS
 
 
 def check_batchable(network: nn.Module) -> None:
-    """Raise a ValueError if a user's network would compute something else among others."""
+    """Raise a ValueError if a user's network would give other results when it is batched."""
     if not all(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError("the network has parameters that are not trained.")
     for part in network.modules():
@@ -126,8 +126,8 @@ class BatchedTrainer(Trainer):
         first = data[0].dataset.X[:1]
         return self.finite_ & [trainer.has_finite_logits(first) for trainer in self.trainers]
 
-    def plan_rates(self, n_steps):
-        super().plan_rates(n_steps)
+    def make_lr_schedule(self, n_steps):
+        super().make_lr_schedule(n_steps)
         rates = [_learning_rates(trainer, n_steps) for trainer in self.trainers]
         rates = torch.tensor(np.stack(rates, axis=1), dtype=torch.float32)
         #: Learning rates, (n_steps, n_networks, 1).
@@ -144,10 +144,9 @@ class BatchedTrainer(Trainer):
         return step
 
     def evaluate(self, batch, weights):
-        """Return the sum of the mean losses of all networks, their logits and counts.
+        """Return the sum of the mean losses of all networks, their logits and sums of metrics.
 
-        The "counts" are of shape (4, n_networks): the sum of losses, the number of samples, the
-        weights of errors and all weights.
+        The sums have the shape (4, n_networks): losses, samples, weights of errors, weights.
         """
         images, targets = batch
         targets = targets.to(self.device)
@@ -158,8 +157,8 @@ class BatchedTrainer(Trainer):
         losses = (self._losses(logits, targets) * weights).mean(1)
         wrong = (logits.detach().argmax(2) != targets) * weights
         n_samples = torch.full_like(losses, len(targets)).detach()
-        counts = [losses.detach() * n_samples, n_samples, wrong.sum(1), weights.sum(1)]
-        return {"loss": losses.sum(), "y_pred": logits, "counts": torch.stack(counts)}
+        sums = [losses.detach() * n_samples, n_samples, wrong.sum(1), weights.sum(1)]
+        return {"loss": losses.sum(), "y_pred": logits, "metric_sums": torch.stack(sums)}
 
     def _losses(self, logits, targets):
         """Return the loss of each network for each sample."""
@@ -171,17 +170,17 @@ class BatchedTrainer(Trainer):
         return -of_target.lerp(log_proba.mean(2), self.smoothing_)
 
     def check_losses(self, losses):
-        """Let a network diverge, which `train_all` reports, without an end to all others."""
+        """Do not raise: other networks continue, and `train_all` reports those that diverged."""
 
     def check_logits(self, X):
         """Leave the check to `train_all`, as that of the losses."""
 
-    def count(self, block, steps):
-        return torch.stack([step["counts"] for step in steps]).sum(0).cpu().double().numpy()
+    def sum_metrics(self, block, steps):
+        return torch.stack([step["metric_sums"] for step in steps]).sum(0).cpu().double().numpy()
 
-    def record_epoch(self, prefix, counts):
+    def record_epoch(self, prefix, sums):
         """Record arrays with the loss and the error of each network."""
-        loss, n_samples, wrong, weight = counts
+        loss, n_samples, wrong, weight = sums
         self.history.record(prefix + "_loss", loss / n_samples)
         self.history.record(prefix + "_error", wrong / weight)
         if prefix == "valid":
@@ -242,7 +241,7 @@ def _combine(data: Sequence[WeightedSubset]) -> WeightedSubset:
     """Return the samples of all networks, with a column of weights for each."""
     first = data[0]
     if not all(np.array_equal(each.indices, first.indices) for each in data):
-        raise ValueError("class_weight leaves other samples to some of the classifiers.")
+        raise ValueError("class_weight must exclude the same samples for all classifiers.")
     combined = WeightedSubset(first.dataset, first.indices)
     if any(each.weights is not None for each in data):
         ones = np.ones(len(first), dtype=np.float32)

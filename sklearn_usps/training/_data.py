@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-#: Approximate number of images of a block: the work per block vanishes, and it takes few megabytes.
+#: Approximate number of images of a block: negligible overhead per block, in few megabytes.
 BLOCK_SIZE = 2048
 
 
@@ -68,8 +68,8 @@ def batch_slices(n_samples: int, batch_size: int) -> list[slice]:
 class BatchIterator:
     """The batches of a data set, as slices of blocks.
 
-    One index into the array of all images reads many batches, so that a batch costs no more than a
-    slice. No more than a block is copied, so the array may be a memory map.
+    One indexing operation on the array of all images reads many batches, so that a batch costs no
+    more than a slice. No more than a block is copied, so the array may be a memory map.
 
     `slices` has the batches of a pass by the position of their samples; ``sample(n_samples)`` draws
     as many indices for each pass, by default all samples in their order.

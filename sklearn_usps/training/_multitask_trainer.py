@@ -99,15 +99,14 @@ class MultiTaskTrainer(Trainer):
         return torch.searchsorted(torch.tensor(self.task_sizes).cumsum(0), targets, right=True)
 
     def evaluate(self, batch, weights):
-        """Return the weighted sum of the mean losses of the tasks, the logits and the counts.
+        """Return the weighted sum of the mean losses of the tasks, the logits and sums of metrics.
 
-        The "counts" are of shape (n_tasks, 4): the sum of losses, the number of samples, the
-        weights of errors and all weights.
+        The sums are of shape (n_tasks, 4): losses, number of samples, weights of errors, weights.
         """
         images, targets = batch
         tasks = self._tasks_of(targets)
         logits = torch.full((len(images), sum(self.task_sizes)), -math.inf)
-        counts = torch.zeros(len(self.tasks), 4, dtype=torch.float64)
+        sums = torch.zeros(len(self.tasks), 4, dtype=torch.float64)
         total, begin = 0.0, 0
         for task, network in enumerate(self.module_.networks):
             end = begin + self.task_sizes[task]
@@ -120,17 +119,17 @@ class MultiTaskTrainer(Trainer):
                 total = total + self.task_weights[self.tasks[task]] * loss
                 own_logits = own_logits.detach().cpu()
                 logits[rows, begin:end] = own_logits
-                counts[task] = _count(loss, own_logits, own_targets, own_weights)
+                sums[task] = _count(loss, own_logits, own_targets, own_weights)
             begin = end
-        return {"loss": total, "y_pred": logits, "counts": counts}
+        return {"loss": total, "y_pred": logits, "metric_sums": sums}
 
-    def count(self, block, steps):
-        return np.sum([step["counts"].numpy() for step in steps], axis=0)
+    def sum_metrics(self, block, steps):
+        return np.sum([step["metric_sums"].numpy() for step in steps], axis=0)
 
-    def record_epoch(self, prefix, counts):
+    def record_epoch(self, prefix, sums):
         """Record the losses and errors of the tasks, and their means."""
         records = self.history[-1].setdefault("tasks", {name: {} for name in self.tasks})
-        of_tasks = zip(records.values(), counts.tolist(), strict=True)
+        of_tasks = zip(records.values(), sums.tolist(), strict=True)
         for record, (loss, n_samples, wrong, weight) in of_tasks:
             if n_samples:
                 record[prefix + "_loss"] = loss / n_samples

@@ -15,11 +15,10 @@ from skorch.history import History
 from torch import nn
 
 from ._trainer import Trainer
+from .optim._optimizers import FUSED_STATES
 
 #: Largest number of layers, and of tasks, of a network in a file.
 MAX_LAYERS = 1000
-#: The state that fused optimizers keep of each parameter.
-_FUSED_STATES = {"AdamW": {"step", "exp_avg", "exp_avg_sq"}, "SGD": {"momentum_buffer"}}
 
 
 def get_trainer_state(trainer: Trainer) -> dict[str, Any]:
@@ -99,7 +98,7 @@ def _check_fused_state(optimizer: str, parameters: list, state: dict[int, dict])
     """Check the shapes of tensors beside the parameters, which fused kernels do not look at."""
     for i, tensors in state.items():
         expected = {
-            name: () if name == "step" else parameters[i].shape for name in _FUSED_STATES[optimizer]
+            name: () if name == "step" else parameters[i].shape for name in FUSED_STATES[optimizer]
         }
         if {name: tensor.shape for name, tensor in tensors.items()} not in ({}, expected):
             raise ValueError("the optimizer's state is not that of the weights")

@@ -125,19 +125,20 @@ class Trainer(NeuralNetClassifier):
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         self.interrupted_, self.n_steps_, self.n_epochs_before_ = False, 0, len(self.history)
         data, _ = self.get_split_datasets(X, y)
-        self.plan_rates(self.max_epochs * len(self.get_iterator(data, training=True)))
+        self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
         except StopTraining:
             return self
-        except KeyboardInterrupt:  # skorch ends the training in good order and forgets it
+        except KeyboardInterrupt:  # skorch stops cleanly, but swallows the exception
             self.interrupted_ = True
             raise
 
     def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks; a KeyboardInterrupt of one during an epoch ends the training.
+        """Call the callbacks at an event.
 
-        Any other KeyboardInterrupt is the user's Ctrl-C.
+        A KeyboardInterrupt out of an event of an epoch or a batch ends the training, also if it is
+        Ctrl-C that arrives there. Any other KeyboardInterrupt is the user's Ctrl-C.
         """
         try:
             if method_name in _BATCH_EVENTS:
@@ -154,19 +155,19 @@ class Trainer(NeuralNetClassifier):
         if iterator is None:
             return
         if training:
-            self._follow_schedule()
+            self._set_lr()
             self.history[-1]["lr"] = self.current_lr()
         self._set_training(training)
         run_block = self._run_and_notify if any(self.listeners_.values()) else self._run_block
-        counts: Any = 0.0
+        sums: Any = 0.0
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
                 images = self.config.augmentation(block.images, self.generator)
                 block = block._replace(images=images)
-            counts = counts + self.count(block, run_block(block, training, prefix, step_fn))
+            sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
-        self.record_epoch(prefix, counts)
+        self.record_epoch(prefix, sums)
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
@@ -195,8 +196,8 @@ class Trainer(NeuralNetClassifier):
             self.notify("on_batch_end", batch=batch, training=training, **step)
         return steps
 
-    def count(self, block: Block, steps: list[dict]) -> np.ndarray:
-        """Return the sums over a block that `record_epoch` needs: weights of errors and of all."""
+    def sum_metrics(self, block: Block, steps: list[dict]) -> np.ndarray:
+        """Return the total weights of misclassified and of all samples of a block."""
         logits = torch.cat([step["y_pred"] for step in steps])
         wrong = logits.argmax(1).cpu() != block.targets
         if block.weights is None:
@@ -204,9 +205,9 @@ class Trainer(NeuralNetClassifier):
         sums = [block.weights[wrong], block.weights]
         return np.array([float(weights.sum(dtype=torch.float64)) for weights in sums])
 
-    def record_epoch(self, prefix: str, counts: np.ndarray) -> None:
+    def record_epoch(self, prefix: str, sums: np.ndarray) -> None:
         """Record the figures of an epoch from the sums over its blocks."""
-        wrong, weight = counts
+        wrong, weight = sums
         self.history.record(prefix + "_error", wrong / weight)
         if prefix == "valid":
             self.record_with_best("valid_acc", 1 - wrong / weight, is_better=operator.gt)
@@ -239,8 +240,8 @@ class Trainer(NeuralNetClassifier):
             "if its values are large."
         )
 
-    def plan_rates(self, n_steps: int) -> None:
-        """Make the schedule of the learning rates of all batches."""
+    def make_lr_schedule(self, n_steps: int) -> None:
+        """Compute the learning rate factors of all batches."""
         schedule = SCHEDULES.get(self.config.lr_schedule)
         self.schedule_ = None if schedule is None else schedule(n_steps)
 
@@ -249,7 +250,7 @@ class Trainer(NeuralNetClassifier):
         group = self.optimizer_.param_groups[0]
         return group["lr"] / group["lr_factor"]
 
-    def _follow_schedule(self) -> None:
+    def _set_lr(self) -> None:
         """Set the learning rates of the next batch."""
         if self.schedule_ is None or self.n_steps_ == len(self.schedule_):
             return
@@ -289,7 +290,7 @@ class Trainer(NeuralNetClassifier):
 
         self.optimizer_.step(closure)
         self.n_steps_ += 1
-        self._follow_schedule()
+        self._set_lr()
         return steps[0]
 
     def train_step_single(self, batch, weights=None, **fit_params):
@@ -367,12 +368,12 @@ def shifted_images(images: torch.Tensor) -> list[torch.Tensor]:
     """Return the images, and all of them shifted by one pixel to each of the four sides."""
     height, width = images.shape[2:]
     padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
-    corners = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
-    return [padded[:, :, top : top + height, left : left + width] for top, left in corners]
+    offsets = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
+    return [padded[:, :, top : top + height, left : left + width] for top, left in offsets]
 
 
 def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:
-    """Return the logarithms of probabilities that the logits of a network stand for."""
+    """Return the log-probabilities for the logits of a network."""
     return network.log_proba(logits) if hasattr(network, "log_proba") else logits.log_softmax(1)
 
 

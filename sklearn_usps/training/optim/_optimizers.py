@@ -1,7 +1,7 @@
 """Optimizers, by name and for many networks at once.
 
-To add an optimizer by name, add it to `OPTIMIZERS`, and to `BATCHED_OPTIMIZERS` a version for many
-networks at once.
+To add an optimizer by name, add it to `OPTIMIZERS`, to `BATCHED_OPTIMIZERS` a version for many
+networks at once and, if it has a fused kernel, to `FUSED_STATES` the names of its state.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import torch
 
 #: The optimizers that have a name.
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+#: The state that fused kernels keep of each parameter, by the names of the classes.
+FUSED_STATES = {"AdamW": {"step", "exp_avg", "exp_avg_sq"}, "SGD": {"momentum_buffer"}}
 
 
 def find_optimizer(
@@ -29,8 +31,9 @@ def find_optimizer(
             f"{optimizer!r} instead."
         )
     accepted = inspect.signature(found).parameters
+    fused = fused and isinstance(optimizer, str) and found.__name__ in FUSED_STATES
     options = {name: value for name, value in options.items() if name in accepted}
-    return found, {**options, "fused": True} if fused and isinstance(optimizer, str) else options
+    return found, {**options, "fused": True} if fused else options
 
 
 class BatchedAdamW:
