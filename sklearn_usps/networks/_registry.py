@@ -1,20 +1,8 @@
-"""Networks by name, and the interface that they implement.
+"""Networks by name; the docstring of `networks/__init__.py` describes their interface.
 
 To add a network, write its class in a module of this folder, add it to `NETWORKS` below and to
 `__init__.pyi`, and describe it in the docstring of `ConvNetClassifier` and in
 `docs/guide/networks.rst`. The tests in `tests/networks` run for all of `NETWORKS`.
-
-A network is a `torch.nn.Module` class, of this package or a user's:
-
-- ``Network(image_shape, n_classes, **network_params)`` builds it for images of one shape. A keyword
-  `generator` of the constructor gets the `torch.Generator` of all random numbers of a fit.
-- ``forward(images)`` takes float32 images (n, 1, height, width) and returns logits (n, n_classes).
-- ``loss(logits, targets)``, optional, returns a loss per sample; the default is cross-entropy.
-- ``log_proba(logits)``, optional, returns logarithms of probabilities; the default is log-softmax.
-- ``features(images)``, optional, returns the last hidden layer, (n, n_features).
-
-Layers are made in the order in which images pass through them, the output layer last, so that tasks
-can share the first ones. `state_dict` keys are part of model files: attributes keep their names.
 """
 
 from __future__ import annotations

@@ -122,10 +122,10 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
         Further types that the file may hold, such as the class of your own network: their full
         names or the types themselves. Trust only types that you know, since their code is run.
         Always trusted are the classifiers and preprocessors of this library, arrays, plain values,
-        `numpy.interp`, the ufuncs of numpy and scipy, and from scikit-learn `Pipeline`, `FeatureUnion`, `ColumnTransformer`,
-        `Binarizer`, `FunctionTransformer`, `MaxAbsScaler`, `MinMaxScaler`, `Normalizer`,
-        `PowerTransformer`, `QuantileTransformer`, `RobustScaler`, `StandardScaler`,
-        `VarianceThreshold`, `PCA`, `LogisticRegression` and `DummyClassifier`.
+        `numpy.interp`, the ufuncs of numpy and scipy, and from scikit-learn `Pipeline`,
+        `FeatureUnion`, `ColumnTransformer`, `Binarizer`, `FunctionTransformer`, `MaxAbsScaler`,
+        `MinMaxScaler`, `Normalizer`, `PowerTransformer`, `QuantileTransformer`, `RobustScaler`,
+        `StandardScaler`, `VarianceThreshold`, `PCA`, `LogisticRegression` and `DummyClassifier`.
 
     Returns
     -------

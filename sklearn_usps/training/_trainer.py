@@ -38,7 +38,7 @@ class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
 class Trainer(NeuralNetClassifier):
     """A skorch net that trains a network on images, each a row of pixels in one array.
 
-    The network fulfills the contract in `networks/_registry.py`. The generator is the source of the
+    The network has the interface in `networks/__init__.py`. The generator is the source of the
     random numbers of sampling and augmentation. Targets are 0 to ``n_classes - 1``.
     """
 
