@@ -321,8 +321,9 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     def _split_off_task(self, X, task, *, reset, name="task"):
         if self.task_column is None:
             return X, task
+        pixels, task = take_task_column(X, self.task_column, task, name)
         validate_data(self, X, reset=reset, skip_check_array=True)
-        return take_task_column(X, self.task_column, task, name)
+        return pixels, task
 
     def _set_classes(self, y, task, classes, *, continuing, partial):
         previous = self._labels() if continuing else None

@@ -6,19 +6,17 @@ import tracemalloc
 import warnings
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
-from sklearn.pipeline import make_pipeline
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformation
+from sklearn_usps import ConvNetClassifier, RandomDeformation
 from sklearn_usps.networks._registry import NETWORKS
 
 FAST = {"max_epochs": 2, "batch_size": 32, "augmentation": None, "random_state": 0}
@@ -97,13 +95,6 @@ def test_optimizers_take_the_parameters_that_they_have(optimizer, type_, taken, 
     for name, value in taken.items():
         assert group[name] == value
     assert classifier.history_[-1]["train_loss"] < classifier.history_[0]["train_loss"]
-
-
-def test_recognizes_real_digits_after_a_few_epochs(roweis):
-    X, y = roweis.data[::5], roweis.target[::5]
-    model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=10, random_state=0))
-    folds = StratifiedKFold(2, shuffle=True, random_state=0)
-    assert cross_val_score(model, X, y, cv=folds).min() > 0.94
 
 
 def test_probabilities_are_those_of_the_logits(bars):
@@ -244,14 +235,6 @@ def test_pixels_of_any_dtype_count_by_value(dtype, bars):
     assert_same_bits(fitted, ConvNetClassifier(**FAST).fit(X.astype(np.float32), y))
 
 
-def test_data_frames(bars):
-    X, y = bars
-    frame = pd.DataFrame(X, columns=[f"pixel{i}" for i in range(256)])
-    classifier = ConvNetClassifier(**FAST).fit(frame, pd.Series(y))
-    assert list(classifier.feature_names_in_) == list(frame.columns)
-    np.testing.assert_array_equal(classifier.predict(frame), classifier.fit(X, y).predict(X))
-
-
 def test_memory_maps_and_read_only_arrays_give_the_same_bits(bars, tmp_path):
     X, y = bars
     np.save(tmp_path / "X.npy", X)
@@ -315,11 +298,9 @@ def test_all_rows_are_checked(row, bars):
         fitted.predict(X)
 
 
-def test_values_far_outside_the_range_of_fit_are_warned_of(bars):
+def test_values_near_the_range_of_fit_give_no_warning(bars):
     X, y = bars
     classifier = ConvNetClassifier(**FAST).fit(X, y)
-    with pytest.warns(UserWarning, match=r"values in \[.*, 255\].*fitted on values in \[.*, 1\]"):
-        classifier.predict(X * 255)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier.predict(X * 1.5)

@@ -18,8 +18,9 @@ EXPECTED_FAILURES = {
 @parametrize_with_checks(
     [
         ConvNetClassifier(),
-        ConvNetClassifier(network="luacnn", lr=0.05, augmentation=None),
-        MultiTaskConvNetClassifier(ConvNetClassifier(random_state=0)),  # they seed no inner one
+        # check_class_weight_classifiers requires 87 %: 94 % or more with 3 seeds, at lr=0.05 74 %.
+        ConvNetClassifier(network="luacnn", lr=0.1, augmentation=None),
+        MultiTaskConvNetClassifier(ConvNetClassifier(random_state=0)),  # nested, so not seeded
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import make_pipeline
-from sklearn.svm import LinearSVC
 from torch import nn
 
 from sklearn_usps import ConvNetClassifier
@@ -214,19 +212,6 @@ def test_transform_returns_the_last_hidden_layer(network, n_features, bars):
     np.testing.assert_allclose(logits, classifier.net_.forward(X), rtol=1e-4, atol=1e-5)
     names = classifier.get_feature_names_out()
     assert [names[0], names[-1]] == ["convnetclassifier0", f"convnetclassifier{n_features - 1}"]
-
-
-def test_transform_returns_data_frames(bars):
-    X, y = bars
-    classifier = ConvNetClassifier(network="lecun1989", max_epochs=1, **PLAIN)
-    frame = classifier.set_output(transform="pandas").fit_transform(X, y)
-    assert list(frame.columns) == list(classifier.get_feature_names_out())
-
-
-def test_another_classifier_trained_on_the_hidden_layer(bars):
-    X, y = bars
-    model = make_pipeline(ConvNetClassifier(network="luacnn", max_epochs=20, **PLAIN), LinearSVC())
-    assert model.fit(X, y).score(X, y) > 0.9
 
 
 def test_no_transform_without_features(bars):

@@ -118,19 +118,12 @@ def test_a_validation_set_without_early_stopping_changes_no_weights(network, bar
 
 @pytest.mark.parametrize("params", [{"max_epochs": 1, "batch_size": 120}, {"early_stopping": True}])
 def test_divergence_in_the_last_step_is_reported(params, bars):
-    classifier = ConvNetClassifier(**{**FAST, "lr": 1e30, "lr_schedule": "constant", **params})
+    classifier = ConvNetClassifier(**FAST).fit(*bars)
+    classifier.set_params(lr=1e30, lr_schedule="constant", **params)
     with pytest.raises(ValueError, match=r"in epoch 1. Make lr smaller \(lr=1e\+30\)"):
         classifier.fit(*bars)
-
-
-def test_a_fit_that_fails_leaves_no_fitted_classifier(bars):
-    X, y = bars
-    classifier = ConvNetClassifier(**FAST).fit(X, y)
-    classifier.set_params(lr=1e30, lr_schedule="constant")
-    with pytest.raises(ValueError, match="Make lr smaller"):
-        classifier.fit(X[y < 2], y[y < 2])
     with pytest.raises(NotFittedError):
-        classifier.predict(X)
+        classifier.predict(bars[0])
 
 
 def test_a_scheduler_beside_a_schedule_is_refused(bars):
@@ -346,6 +339,8 @@ def test_net_predicts_as_the_classifier(bars):
 
 def test_verbose_prints_a_line_per_epoch(bars, capsys):
     X, y = bars
+    ConvNetClassifier(early_stopping=True, **FAST).fit(X, y)
+    assert capsys.readouterr() == ("", "")
     ConvNetClassifier(verbose=1, **{**FAST, "max_epochs": 10}).fit(X, y)
     lines = capsys.readouterr().out.splitlines()
     pattern = r"Epoch (\s?\d+)/10   train error +\d+\.\d\d%   +\d+\.\d\d s   +\d+ s left"
@@ -364,11 +359,6 @@ def test_verbose_2_prints_why_the_training_ended(bars, capsys):
     ).fit(*bars)
     lines = capsys.readouterr().out.splitlines()
     assert [line[:9] for line in lines] == ["Epoch 1/3", "Epoch 2/3", "Stopping ", "Restoring"]
-
-
-def test_silent_by_default(bars, capsys):
-    ConvNetClassifier(early_stopping=True, **FAST).fit(*bars)
-    assert capsys.readouterr() == ("", "")
 
 
 class CtrlC(nn.Module):
