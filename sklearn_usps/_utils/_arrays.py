@@ -81,7 +81,7 @@ def check_labels(labels, name: str):
         )
     try:
         np.unique(array if are_strings == {False} else [])
-    except TypeError as error:
+    except (TypeError, ArithmeticError) as error:  # of objects, such as Decimal("NaN")
         raise TypeError(f"`{name}` must have strings or numbers: {error}") from error
     return array
 
