@@ -72,16 +72,13 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     n_features_in_ : int
         Number of features, including `task_column`; `feature_names_in_` has names that are strings.
 
-    image_shape_ : tuple of int (height, width)
-        Shape of each image.
-
     net_ : skorch.NeuralNetClassifier
         The fitted skorch net of all tasks.
 
     history_ : list of dict
         As in :class:`ConvNetClassifier`, with means over the tasks; "tasks" has a dict for each.
 
-    n_iter_, best_epoch_, n_parameters_ : int
+    image_shape_, n_iter_, best_epoch_, n_parameters_
         As in :class:`ConvNetClassifier`.
 
     Notes
