@@ -68,6 +68,8 @@ def check_labels(labels, name: str):
     if labels is None:  # scikit-learn's error is clear
         return None
     array = as_array(labels, name)
+    if getattr(getattr(array, "dtype", None), "kind", "") == "T":  # unknown to scikit-learn
+        return np.array(array.tolist(), dtype=str)
     objects: list | tuple | np.ndarray = []
     if isinstance(labels, (list, tuple)):
         objects = labels

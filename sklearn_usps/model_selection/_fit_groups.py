@@ -81,13 +81,21 @@ def fit_batched(classifiers, X, y, **fit_params) -> np.ndarray:
     seed = classifiers[0].random_state
     if seed is None:
         seed = int(check_random_state(None).randint(np.iinfo(np.int32).max))
-    prepared = (c._prepare(X, y, random_state=seed, **fit_params) for c in classifiers)
-    trainers, data, valid_data = zip(*prepared, strict=True)
+    trainers: list = []
+    data: list = []
+    for classifier in classifiers:
+        trainer, subset, valid_subset = classifier._prepare(X, y, random_state=seed, **fit_params)
+        if data:  # each call may convert X to a copy of its own: keep the first
+            subset.dataset = data[0].dataset
+        else:
+            valid = valid_subset
+        trainers.append(trainer)
+        data.append(subset)
     if not isinstance(classifiers[0].network, str):
         check_batchable(trainers[0].module_)
     batched = BatchedTrainer(trainers).initialize()
     with seeded_global_rng(classifiers[0]._network[0], batched.generator):
-        is_fitted = batched.train_all(data, valid_data[0])
+        is_fitted = batched.train_all(data, valid)
     for i in np.flatnonzero(is_fitted):
         classifiers[i]._set_fitted_attributes(trainers[i])
     return is_fitted

@@ -32,6 +32,7 @@ from ..training._config import (
 )
 from ..training._data import LabeledImages, split_samples
 from ..training._state import (
+    MAX_LAYERS,
     check_weight_sizes,
     get_history,
     get_trainer_state,
@@ -276,20 +277,23 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             raise ValueError(f"images of {base.n_features_in_} pixels have no shape {shape}")
         if not isinstance(self.classes_, np.ndarray) or self.classes_.ndim != 1:
             raise ValueError("classes_ is not an array of labels")
+        if np.size(vars(self).get("tasks_", ())) > MAX_LAYERS:
+            raise ValueError(f"it has more than {MAX_LAYERS} tasks")
         generator = torch.Generator()
         network, network_params = self._network
         if isinstance(network, str):
             check_weight_sizes(lambda: self._build_network(generator), network_params, net_state)
         module = self._build_network(generator)
         load_weights(module, net_state)
-        config = _make_config(base, device=find_device_or_cpu(base.device)).without_callbacks()
+        device = find_device_or_cpu(base.device)
+        config = _make_config(base, device=device, callbacks=None, early_stopping=False, verbose=0)
         trainer = self._make_trainer(module, config, generator)
         load_trainer_state(trainer, net_state, self.history_)
         return trainer
 
 
 def _make_config(classifier, **changes) -> TrainingConfig:
-    params = classifier.get_params(deep=False) | changes
+    params = vars(classifier) | changes  # a subclass may have fewer parameters in `get_params`
     return TrainingConfig.from_params(params, classifier.image_shape_)
 
 

@@ -7,7 +7,6 @@ from numbers import Integral
 from typing import ClassVar
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.dataset import Dataset
 
@@ -303,13 +302,14 @@ class MultiTaskConvNetClassifier(BaseConvNet):
                 f"{type(self).__name__} in a Pipeline. Got {type(self.estimator).__name__} instead."
             )
         continuing = hasattr(self, "net_") and (partial or self.estimator.warm_start)
-        estimator = clone(self.estimator)
+        # Not a clone, which has copies of callbacks: the user's own must see the training.
+        estimator = type(self.estimator)(**self.estimator.get_params(deep=False))
+        estimator._validate_params()
         if continuing:
             self._estimator.set_params(**estimator.get_params(deep=False))
         else:
             self._forget_fit()
             self._estimator = estimator
-        self._estimator._validate_params()
         return self._estimator, continuing
 
     def _base_estimator(self):

@@ -33,8 +33,9 @@ def check_training_images(classifier, X, y, *, reset: bool):
     _check_sizes(classifier, X, y)
     if not reset:
         check_width(classifier, X)
-    order = None if isinstance(X, np.memmap) else "C"  # rows side by side in memory, or on disk
-    X, y = validate_data(classifier, X, y, reset=reset, order=order, ensure_all_finite=False)
+    X, y = validate_data(classifier, X, y, reset=reset, ensure_all_finite=False)
+    if X.flags.f_contiguous and not _is_memory_map(X):
+        X = np.ascontiguousarray(X)  # batches are rows, and data frames have columns in memory
     value_range = _value_range(classifier, X)
     check_classification_targets(y)
     if reset:
@@ -85,17 +86,19 @@ def _check_sizes(classifier, X, y) -> None:
 
 
 def _value_range(classifier, X: np.ndarray) -> tuple[float, float]:
-    """Return the smallest and the largest value of X after a check that 32-bit floats hold them.
-
-    One pass answers all questions about the values: NaN and infinity show up in the range.
-    """
+    """Return the range of X, in which NaN and infinity show up, if 32-bit floats can hold it."""
     parts = [X[rows] for rows in gen_batches(len(X), max(1, _SCAN_SIZE // max(1, X[0].nbytes)))]
     bounds = np.array([(part.min(), part.max()) for part in parts], dtype=np.float64)
     low, high = float(bounds[:, 0].min()), float(bounds[:, 1].max())
     if not max(-low, high) <= float(np.finfo(np.float32).max):
         assert_all_finite(X, estimator_name=type(classifier).__name__, input_name="X")
-        raise ValueError("Input X contains infinity or a value too large for dtype('float32').")
+        raise ValueError("Input X contains NaN or a value too large for dtype('float32').")
     return low, high
+
+
+def _is_memory_map(X) -> bool:
+    """Return True if an array is a memory map or a view of one, which must not be copied whole."""
+    return X is not None and (isinstance(X, np.memmap) or _is_memory_map(getattr(X, "base", None)))
 
 
 def _check_shape(classifier, given_shape) -> None:

@@ -275,7 +275,8 @@ def _check(content: bytes) -> tuple[dict[str, Any], set[str]]:
         if len(sizes) < len(members) or sum(sizes.values()) > len(content):
             raise ValueError("its members overlap or have the same name")
         info = json.loads(archive.read(_INFO))
-        if type(info["format"]) is not int or not isinstance(info["metadata"], dict):
+        are_dicts = isinstance(info["versions"], dict) and isinstance(info["metadata"], dict)
+        if type(info["format"]) is not int or not are_dicts:
             raise ValueError(f"its {_INFO} is malformed")
         if info["format"] > _FORMAT:
             return info, untrusted

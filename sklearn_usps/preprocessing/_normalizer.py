@@ -221,6 +221,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             values = X[chunk].astype(np.float64).reshape(-1, n_features)
             mean, var, count = _incremental_mean_and_var(values, mean, var, count)
 
+        _check_magnitude(np.sqrt(var))
         overall_mean = mean.mean(keepdims=True)
         overall_var = var.mean(keepdims=True) + mean.var(keepdims=True)
         if _is_constant_feature(overall_var, overall_mean, count.sum()).all():
@@ -260,6 +261,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             images = X[chunk].astype(np.float64).reshape(-1, *shape)
             # Differences as small as this beside the largest value are rounding errors.
             largest = abs(images).max(axis=(1, 2), keepdims=True)
+            _check_magnitude(largest)
             negligible = 10 * np.finfo(X_tr.dtype).eps * largest
             X_tr[chunk] = normalize(images, negligible).reshape(-1, X.shape[1])
         return X_tr
@@ -294,6 +296,12 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
 def _chunks(X):
     return gen_batches(len(X), max(1, _CHUNK // X.shape[1]))
+
+
+def _check_magnitude(values):
+    """Refuse values whose squares overflow: the images would become blank, or NaN."""
+    if not np.max(values) <= 1e145:
+        raise ValueError("X has values beyond 1e145, which can't be normalized: scale X.")
 
 
 def _normalize_image(images, negligible):

@@ -28,12 +28,9 @@ def check_batchable(network: nn.Module) -> None:
     if not all(parameter.requires_grad for parameter in network.parameters()):
         raise ValueError("the network has parameters that are not trained.")
     for part in network.modules():
-        if any(True for _ in part.buffers(recurse=False)) and not _is_of_torch(part):
+        has_buffers = any(True for _ in part.buffers(recurse=False))
+        if has_buffers and not type(part).__module__.startswith("torch.nn."):
             raise ValueError(f"{type(part).__name__} has buffers, which may be replaced.")
-
-
-def _is_of_torch(module) -> bool:
-    return type(module).__module__.startswith("torch.nn.")
 
 
 class BatchedNetwork(nn.Module):
@@ -128,7 +125,9 @@ class BatchedTrainer(Trainer):
 
     def make_lr_schedule(self, n_steps):
         super().make_lr_schedule(n_steps)
-        rates = [_learning_rates(trainer, n_steps) for trainer in self.trainers]
+        rates = [
+            t.lr * SCHEDULES.get(t.config.lr_schedule, np.ones)(n_steps) for t in self.trainers
+        ]
         rates = torch.tensor(np.stack(rates, axis=1), dtype=torch.float32)
         #: Learning rates, (n_steps, n_networks, 1).
         self.rates_ = rates[:, :, None].to(self.device)
@@ -199,7 +198,8 @@ class _Histories(Callback):
         self.patience_ = net.trainers[0].config.patience
         self.running_, self.misses_ = np.ones(n, dtype=bool), np.zeros(n, dtype=int)
         self.loss_, self.epoch_ = np.full(n, np.inf), np.zeros(n, dtype=int)
-        self.best_ = [tensor.clone() for tensor in net.module_.tensors()]
+        if self.patience_ is not None:
+            self.best_ = [tensor.clone() for tensor in net.module_.tensors()]
 
     def on_epoch_end(self, net, **kwargs):
         figures = {name: net.history[-1][name] for name in _FIGURES if name in net.history[-1]}
@@ -257,8 +257,3 @@ def _flat_lr_factors(trainer: Trainer) -> torch.Tensor:
         for name, parameter in trainer.module_.named_parameters()
     ]
     return torch.cat(factors)
-
-
-def _learning_rates(trainer: Trainer, n_steps: int) -> np.ndarray:
-    schedule = SCHEDULES.get(trainer.config.lr_schedule, np.ones)
-    return trainer.lr * schedule(n_steps)

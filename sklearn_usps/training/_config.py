@@ -20,7 +20,8 @@ _UNCHANGED = (
     *("lr", "lr_schedule", "lr_scaling", "sampling", "batch_size", "max_epochs"),
     *("label_smoothing", "verbose"),
 )
-_PROCESS_AT_IMPORT = os.getpid()
+#: The process that imported this module, or the fork that computes in one thread already.
+_process = os.getpid()
 
 
 @dataclass(frozen=True)
@@ -127,9 +128,10 @@ def _is_available(device: str) -> bool:
 def use_one_thread_in_fork() -> None:
     """Let torch compute in one thread if this process was forked.
 
-    GNU OpenMP, which torch computes with on Linux, has no threads in the child of a process in
-    which it had some, but does not know, so that an operation in several threads waits forever.
-    torch's own data loaders set one thread in their processes too.
+    GNU OpenMP, which torch uses on Linux, loses its threads in a fork without knowing, so that an
+    operation in several threads waits forever. torch's data loaders set one thread too.
     """
-    if os.getpid() != _PROCESS_AT_IMPORT:
+    global _process
+    if os.getpid() != _process:
+        _process = os.getpid()  # a further call leaves the number of threads to the user
         torch.set_num_threads(1)

@@ -17,7 +17,7 @@ from torch import nn
 from ._trainer import Trainer
 from .optim._optimizers import FUSED_STATES
 
-#: Largest number of layers, and of tasks, of a network in a file.
+#: Largest number of layers of a network, and of tasks, in a file.
 MAX_LAYERS = 1000
 
 

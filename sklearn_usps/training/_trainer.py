@@ -63,6 +63,9 @@ class Trainer(NeuralNetClassifier):
         self.generator = generator
         self.n_classes = n_classes
 
+    #: Learning rate factors of all batches of a training; None: constant.
+    schedule_: np.ndarray | None = None
+
     @property
     def _default_callbacks(self):
         return [
@@ -114,6 +117,8 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
+        # Before skorch, which swallows Ctrl-C from here on.
+        self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
         self.train_split: Any = lambda *args: (data, valid_data)
         self.partial_fit(data.dataset.X, data.dataset.y)
         self.train_split = None  # it refers to the validation set
@@ -124,8 +129,6 @@ class Trainer(NeuralNetClassifier):
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         self.interrupted_, self.n_steps_, self.n_epochs_before_ = False, 0, len(self.history)
-        data, _ = self.get_split_datasets(X, y)
-        self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
         try:
             return super().fit_loop(X, y, epochs, **fit_params)
         except StopTraining:
