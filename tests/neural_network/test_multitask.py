@@ -654,3 +654,27 @@ def test_digits_and_letters(roweis, fetch_or_skip):
     assert right.mean() > 0.85
     others = roweis.data[5::10]
     assert np.mean(model.predict(others, task="digits") == roweis.target[5::10].astype(str)) > 0.96
+
+
+def test_callbacks_of_the_user_see_the_training(two_tasks):
+    class Remembers(Callback):
+        def __init__(self):
+            self.epochs = []
+
+        def on_epoch_end(self, net, **kwargs):
+            self.epochs.append(len(net.history))
+
+    X, y, task = two_tasks
+    callback = Remembers()
+    multi_task(callbacks=[callback], max_epochs=2).fit(X, y, task=task)
+    assert callback.epochs == [1, 2]
+
+
+def test_a_refused_parameter_changes_nothing(two_tasks):
+    X, y, task = two_tasks
+    classifier = multi_task(warm_start=True, max_epochs=1).fit(X, y, task=task)
+    before = classifier.predict_proba(X, task=task)
+    with pytest.raises(ValueError, match="The 'lr' parameter of ConvNetClassifier must be"):
+        classifier.set_params(estimator__lr=-1.0).fit(X, y, task=task)
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.predict_proba(X, task=task), before)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.exceptions import NotFittedError
+from skorch.callbacks import LRScheduler
 from torch import nn
 
 from sklearn_usps import ConvNetClassifier
@@ -222,3 +223,22 @@ def test_no_transform_without_features(bars):
         classifier.transform(bars[0])
     with pytest.raises(NotFittedError):
         ConvNetClassifier().transform(bars[0])
+
+
+def test_copy_after_partial_fit_with_a_scheduler(bars):
+    """`partial_fit` has a constant rate, whatever `lr_schedule` the copy is restored with."""
+    X, y = bars
+    classifier = ConvNetClassifier(callbacks=[LRScheduler("StepLR", step_size=1)], **PLAIN)
+    classifier.partial_fit(X, y, classes=np.unique(y))
+    again = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(again.predict_proba(X), classifier.predict_proba(X))
+
+
+def test_subclass_with_fewer_parameters(bars):
+    class Small(ConvNetClassifier):
+        def __init__(self, lr=0.01):
+            super().__init__(network="luacnn", max_epochs=1, lr=lr, random_state=0)
+
+    small = Small().fit(*bars)
+    same = ConvNetClassifier(network="luacnn", max_epochs=1, lr=0.01, random_state=0).fit(*bars)
+    np.testing.assert_array_equal(small.predict_proba(bars[0]), same.predict_proba(bars[0]))

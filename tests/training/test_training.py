@@ -520,3 +520,17 @@ def test_verbose_2_shows_a_bar_of_the_batches_on_a_terminal(terminal):
         # The bar is cleared before the line of the epoch is printed.
         last = [line.rpartition("\r")[2] for line in output.split("\r\n") if "Epoch" in line]
         assert [re.sub(r"\033\[\d+m", "", line)[:9] for line in last] == ["Epoch 1/2", "Epoch 2/2"]
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_ctrl_c_before_the_first_epoch(early_stopping, bars):
+    """It comes while the batches of all epochs are planned, before skorch handles it."""
+
+    class Interrupts(int):
+        def __mul__(self, n_batches):
+            raise KeyboardInterrupt
+
+    classifier = ConvNetClassifier(early_stopping=early_stopping, **FAST)
+    with pytest.raises(KeyboardInterrupt):
+        classifier.set_params(max_epochs=Interrupts(3)).fit(*bars)
+    assert not hasattr(classifier, "net_")
