@@ -33,7 +33,10 @@ STROKES = {
 def draw(points, width, ink):
     picture = Image.new("L", (220, 260), 255)
     line = [(x + 20, y + 5) for x, y in points]
-    ImageDraw.Draw(picture).line(line, fill=ink, width=width, joint="curve")
+    pen = ImageDraw.Draw(picture)
+    pen.line(line, fill=ink, width=width)
+    for x, y in line:  # round corners
+        pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=ink)
     shadow = np.linspace(0.75, 1.0, 260)[:, None]  # darkest at the top
     return np.uint8(np.asarray(picture) * shadow)
 

@@ -171,8 +171,8 @@ def draw(digit, size, ink, ground, stroke):
     pen, width = ImageDraw.Draw(picture), stroke * size
     for points in STROKES[digit]:
         pixels = [(size * (0.4 + 0.8 * x), size * (0.2 + y)) for x, y in points]
-        pen.line(pixels, fill=ink, width=round(width), joint="curve")
-        for x, y in (pixels[0], pixels[-1]):
+        pen.line(pixels, fill=ink, width=round(width))
+        for x, y in pixels:  # round ends and corners
             pen.ellipse((x - width / 2, y - width / 2, x + width / 2, y + width / 2), fill=ink)
     return picture
 
