@@ -108,11 +108,11 @@ CHANGES = [
     ("device", lambda _: plain(["cpu"]), "device must be one of"),
     ("image_shape_", lambda _: plain([-6, -6]), "must be two positive integers"),
     ("image_shape_", lambda _: plain([5, 5]), "images of 256 pixels have no shape (5, 5)"),
-    ("classes_", lambda _: plain("ab"), "classes_ is no array of labels"),
+    ("classes_", lambda _: plain("ab"), "classes_ is not an array of labels"),
     ("optimizer", lambda _: node("FunctionNode", "numpy.add"), "optimizer must be one of"),
     ("_network", lambda _: plain(["lenet5", None]), "the weights are not those of the network"),
     ("_network", lambda _: plain(["convnet", {"n_channels": [1] * 1001}]), "more than 1000 layers"),
-    ("_network", lambda _: plain({"luacnn": None, "0": 1}), "_network is no pair"),
+    ("_network", lambda _: plain({"luacnn": None, "0": 1}), "_network is not a pair"),
 ]
 
 
