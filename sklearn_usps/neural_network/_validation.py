@@ -92,7 +92,7 @@ def _value_range(classifier, X: np.ndarray) -> tuple[float, float]:
     low, high = float(bounds[:, 0].min()), float(bounds[:, 1].max())
     if not max(-low, high) <= float(np.finfo(np.float32).max):
         assert_all_finite(X, estimator_name=type(classifier).__name__, input_name="X")
-        raise ValueError("Input X contains NaN, infinity or a value too large for dtype('float32').")
+        raise ValueError("X has NaN, infinity or a value too large for dtype('float32').")
     return low, high
 
 
