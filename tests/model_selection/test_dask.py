@@ -68,7 +68,7 @@ def test_scattered_data_are_sent_once_to_each_worker(search, roweis, client):
 @pytest.mark.parametrize("max_models", [1, 32])
 def test_a_search_survives_the_loss_of_a_worker(max_models, digits, client):
     classifier = ConvNetClassifier(
-        network="luacnn", max_epochs=60, batch_size=32, augmentation=None, random_state=0
+        network="luacnn", max_epochs=30, batch_size=32, augmentation=None, random_state=0
     )
     search = BatchedGridSearchCV(classifier, GRID, cv=3, refit=False, max_models=max_models)
     here = search.fit(*digits)
