@@ -61,20 +61,21 @@ def as_numbers(values, name: str):
 
 
 def check_labels(labels, name: str):
-    """Check that labels are all strings or all of another type that can be sorted.
+    """Check that labels are all strings, or all of another type that can be sorted.
 
-    Where a list has strings and numbers, numpy would convert the numbers to strings silently.
+    In a list of strings and numbers, numpy would convert the numbers to strings silently.
     """
     if labels is None:  # scikit-learn's error is clear
         return None
     array = as_array(labels, name)
-    if getattr(getattr(array, "dtype", None), "kind", "") == "T":  # unknown to scikit-learn
+    kind = np.asarray(array).dtype.kind
+    if kind == "T":  # numpy's strings of any length, unknown to scikit-learn
         return np.array(array.tolist(), dtype=str)
-    objects: list | tuple | np.ndarray = []
+    if kind == "V":  # structured arrays
+        raise TypeError(f"`{name}` must have strings or numbers. Got the dtype {array.dtype}.")
+    objects: list | tuple | np.ndarray = np.ravel(array) if kind == "O" else []
     if isinstance(labels, (list, tuple)):
         objects = labels
-    elif np.asarray(array).dtype.kind == "O":
-        objects = np.ravel(array)
     are_strings = {isinstance(label, str) for label in objects}
     if len(are_strings) > 1:
         raise ValueError(

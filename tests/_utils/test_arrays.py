@@ -117,3 +117,18 @@ def test_labels_of_mixed_types_are_refused(labels):
 def test_ragged_lists_are_refused():
     with pytest.raises(ValueError, match="`X` is not an array: pass an array, or lists of equal"):
         ImageNormalizer().fit([[1, 2], [3]])
+
+
+@pytest.mark.skipif(not hasattr(np.dtypes, "StringDType"), reason="numpy 2 has this dtype")
+def test_labels_are_strings_of_any_dtype():
+    labels = np.array(["one", "two"] * 4)
+    fitted, same = (
+        ConvNetClassifier(**PARAMS).fit(X, y)
+        for y in (labels.astype(np.dtypes.StringDType()), labels)
+    )
+    np.testing.assert_array_equal(fitted.predict(X), same.predict(X))
+
+
+def test_structured_labels_are_refused():
+    with pytest.raises(TypeError, match="`y` must have strings or numbers. Got the dtype"):
+        ConvNetClassifier(**PARAMS).fit(X, Y.astype([("label", int)]))
