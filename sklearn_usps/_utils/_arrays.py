@@ -61,10 +61,7 @@ def as_numbers(values, name: str):
 
 
 def check_labels(labels, name: str):
-    """Check that labels are all strings, or all of another type that can be sorted.
-
-    In a list of strings and numbers, numpy would convert the numbers to strings silently.
-    """
+    """Check that labels are all strings, to which numpy would convert others, or can be sorted."""
     if labels is None:  # scikit-learn's error is clear
         return None
     array = as_array(labels, name)

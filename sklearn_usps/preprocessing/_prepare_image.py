@@ -138,14 +138,15 @@ def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
     else:
         picture = _open(image)
         (width, height), cut = picture.size, partial(_cut, picture)
-    step = -(-max(height, width) // _MAX_SIDE)
+    step = max(1, -(-max(height, width) // _MAX_SIDE))
     n_rows, n_columns = height // step, width // step
+    if not n_rows * n_columns:
+        raise ValueError(f"image has {height} × {width} pixels, too narrow to show a digit.")
     strips = []
     for row in range(n_rows):
         strip = _premultiply(cut(slice(row * step, (row + 1) * step))[:, : n_columns * step])
         strips.append(strip.reshape(step, n_columns, step, -1).mean(axis=(0, 2)))
-    n_channels = strips[0].shape[-1] if strips else 1
-    return (height, width), np.array(strips).reshape(n_rows, n_columns, n_channels)
+    return (height, width), np.array(strips).reshape(n_rows, n_columns, -1)
 
 
 def _open(image) -> Image.Image:

@@ -310,3 +310,9 @@ def test_classifier_trained_on_usps_reads_print(roweis):
         ImageDraw.Draw(picture).text((30, 10), str(digit), fill=0, font=font)
         printed.append(prepare_image(picture).ravel())
     np.testing.assert_array_equal(classifier.predict(printed), digits)
+
+
+@pytest.mark.parametrize("shape", [(33_000, 32), (32, 33_000)])
+def test_pictures_too_narrow_are_refused(shape):
+    with pytest.raises(ValueError, match=f"image has {shape[0]} × {shape[1]} pixels, too narrow"):
+        prepare_image(np.zeros(shape, np.uint8))
