@@ -211,8 +211,9 @@ def _gaussian_weights(size, sigma, images):
     distance = max(1.0, sigma)  # between two numbers, the first of which lies beyond the border
     beyond = math.ceil(3 * sigma / distance)
     n_numbers = math.ceil((size - 1) / distance) + 1 + 2 * beyond
-    numbers = distance * (torch.arange(n_numbers).to(images) - beyond)
-    offsets = torch.arange(size).to(images) - numbers[:, None]
+    kind = {"dtype": images.dtype, "device": images.device}
+    numbers = distance * (torch.arange(n_numbers, **kind) - beyond)
+    offsets = torch.arange(size, **kind) - numbers[:, None]
     # A softmax is a Gaussian that sums to one. Independent numbers add up by their squares, hence
     # the root: fewer of them must weigh more for the same variance.
     return (-0.5 * (offsets / sigma) ** 2).softmax(dim=0) / math.sqrt(distance)

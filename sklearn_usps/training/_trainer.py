@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,13 @@ from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
+from ..networks._torch_state import (
+    SeededCode,
+    default_state,
+    float32_by_default,
+    has_own_code,
+    is_own,
+)
 from ._callbacks import training_callbacks
 from ._config import TrainingConfig, use_one_thread_in_fork
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
@@ -74,6 +82,15 @@ class Trainer(NeuralNetClassifier):
             ("valid_loss", PassthroughScoring("valid_loss")),
         ]
 
+    def initialize(self):
+        self.has_own_code_ = has_own_code(self.module)
+        with default_state(self.config.device), self.own_code():
+            return super().initialize()
+
+    def own_code(self) -> AbstractContextManager:
+        """Return the context in which code of a user's network runs outside of a training."""
+        return float32_by_default if self.has_own_code_ else nullcontext()
+
     def initialize_callbacks(self):
         super().initialize_callbacks()
         callbacks = [callback for _, callback in self.callbacks_]
@@ -117,15 +134,34 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
-        # Before skorch, which swallows Ctrl-C from here on.
-        self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
         self.train_split: Any = lambda *args: (data, valid_data)
-        self.partial_fit(data.dataset.X, data.dataset.y)
+        with default_state(self.config.device):
+            self._prepare_own_code()
+            # Before skorch, which swallows Ctrl-C from here on.
+            self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
+            self.partial_fit(data.dataset.X, data.dataset.y)
         self.train_split = None  # it refers to the validation set
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
             del self.history[-1]
+
+    def _prepare_own_code(self) -> None:
+        """Make the contexts in which code of the user, and only this, runs in the training."""
+        augmentation, optimizer = self.config.augmentation, self.config.optimizer
+        is_own_augmentation = augmentation is not None and is_own(type(augmentation))
+        is_own_step = self.has_own_code_ or is_own(optimizer)
+        self.step_code_: AbstractContextManager = nullcontext()
+        self.augmentation_code_: AbstractContextManager = nullcontext()
+        if is_own_augmentation or is_own_step:
+            seeded = SeededCode(self.generator, self.config.device)
+        if is_own_augmentation:
+            self.augmentation_code_ = seeded
+        if is_own_step:
+            self.step_code_ = seeded
+        elif not self.config.optimizer_options.get("fused"):
+            # torch's optimizers keep numbers in the default dtype, unless they are fused.
+            self.step_code_ = float32_by_default
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         self.interrupted_, self.n_steps_, self.n_epochs_before_ = False, 0, len(self.history)
@@ -166,7 +202,8 @@ class Trainer(NeuralNetClassifier):
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
-                images = self.config.augmentation(block.images, self.generator)
+                with self.augmentation_code_:
+                    images = self.config.augmentation(block.images, self.generator)
                 block = block._replace(images=images)
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
@@ -174,7 +211,8 @@ class Trainer(NeuralNetClassifier):
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
-        steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
+        with self.step_code_:
+            steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
         losses = [step["loss"].item() for step in steps]
         self.check_losses(losses)
         sizes = [rows.stop - rows.start for rows in block.slices]
@@ -191,7 +229,9 @@ class Trainer(NeuralNetClassifier):
             record: dict = {}
             self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, weights=weights)
+            self._set_training(training)  # a callback may have predicted
+            with self.step_code_:
+                step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
             self.check_losses([loss])
             record[prefix + "_batch_size"] = len(batch[0])
@@ -362,7 +402,8 @@ class Trainer(NeuralNetClassifier):
         self._set_training(training)
         for block in self.get_iterator(self.get_dataset(X)):
             for (images, _), _ in block.batches():
-                with torch.inference_mode(not training):
+                state = default_state(self.config.device)
+                with state, self.own_code(), torch.inference_mode(not training):
                     values = function(images).to(device)
                 yield values
 
