@@ -14,7 +14,8 @@ from torch import nn
 
 from ._convnet import ConvNet
 from ._historical import LeCun1989, LeNet5, LuaCNN
-from ._torch_state import SeededCode, float32_by_default, is_own
+from ._own_code import SeededCode, is_own
+from ._torch_state import float32_by_default
 
 #: Names that the parameter `network` of `ConvNetClassifier` accepts.
 NETWORKS: dict[str, type[nn.Module]] = {

@@ -4,9 +4,8 @@ A user's program may compute in float64 by default, without gradients, in bfloat
 it suitable, or with numpy's errors as exceptions. Here are the contexts in which the library works
 as in a fresh process; they leave everything as they found it.
 
-Most of the state belongs to a thread. Default dtype, precision of products and global random
-generator belong to the process: several threads may need them at the same time, so threads are
-counted for the first two and take turns with the third.
+Most of the state belongs to a thread. The default dtype and the precision of products belong to the
+process, where the last of several threads restores them.
 """
 
 from __future__ import annotations
@@ -17,12 +16,11 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from .._utils._arrays import NUMPY_ERRORS
 
@@ -59,13 +57,15 @@ def _state_changes(device: torch.device | None) -> list[AbstractContextManager]:
     if torch.is_inference_mode_enabled() or not torch.is_grad_enabled():
         # Also turns on gradients, those of forward mode and the threads of the backward pass.
         changes.append(torch.inference_mode(False))
-    for kind in {"cpu"} if device is None else {"cpu", device.type}:
-        if torch.is_autocast_enabled(kind):
-            changes.append(torch.autocast(kind, enabled=False))
+    changes += [
+        torch.autocast(kind, enabled=False)
+        for kind in {"cpu", "cpu" if device is None else device.type}
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    ]
     if device is not None and torch.empty(0).device.type not in ("cpu", device.type):
         changes.append(device)
     if np.geterr() != NUMPY_ERRORS:
-        changes.append(np.errstate(**NUMPY_ERRORS))
+        changes.append(np.errstate(**NUMPY_ERRORS))  # type: ignore[arg-type]
     if sys.float_info.min / 2 == 0:
         changes.append(_denormals())
     if device is not None and device.type == "cpu":
@@ -141,10 +141,10 @@ float32_by_default = _ProcessSetting(
 
 
 #: Parts of torch that have a precision of their own, since torch 2.9.
-_PARTS = [
-    part
+_PARTS: list[Any] = [
+    getattr(torch.backends.mkldnn, name)
     for name in ("matmul", "conv", "rnn")
-    if hasattr(part := getattr(torch.backends.mkldnn, name, None), "fp32_precision")
+    if hasattr(getattr(torch.backends.mkldnn, name, None), "fp32_precision")
 ]
 
 
@@ -173,89 +173,7 @@ full_precision = _ProcessSetting(
 )
 
 
-# The code of a user
-
-
-_random_turn = threading.RLock()
-
-
-class SeededCode:
-    """The code of a user's network, augmentation or optimizer in a training.
-
-    It may draw from torch's global generator, which in this context is in a state of its own that
-    continues from one use to the next. Threads take turns. They do so for each block of batches
-    rather than for each training, so that no thread waits long and callbacks, which may wait for
-    other threads, run between the turns.
-    """
-
-    def __init__(self, generator: torch.Generator, device: str = "cpu"):
-        seed = int(torch.randint(2**62, (), generator=generator, device="cpu"))
-        self.access = _access_to_generators(torch.device(device))
-        self.states = [
-            torch.Generator(kind).manual_seed(seed).get_state() for kind in self.access
-        ]
-
-    def __enter__(self) -> None:
-        _turns.acquire()
-        try:
-            self.found = self._get_states()
-            self._set_states(self.states)
-            float32_by_default.__enter__()
-        except BaseException:
-            self._set_states(self.found)
-            _turns.release()
-            raise
-
-    def __exit__(self, *exception) -> None:
-        try:
-            float32_by_default.__exit__()
-            self.states = self._get_states()
-        finally:
-            self._set_states(self.found)
-            _turns.release()
-
-    def _get_states(self) -> list[torch.Tensor]:
-        return [get() for get, _ in self.access.values()]
-
-    def _set_states(self, states: list[torch.Tensor]) -> None:
-        for (_, set_), state in zip(self.access.values(), states, strict=True):
-            set_(state)
-
-
-def _access_to_generators(device: torch.device) -> dict[str, tuple[Callable, Callable]]:
-    """Return functions that get and set the states of torch's generators that a network may use.
-
-    Those of other devices are left alone: to ask for their states would initialize the devices.
-    """
-    access: dict[str, tuple[Callable, Callable]] = {
-        "cpu": (torch.get_rng_state, torch.set_rng_state)
-    }
-    if device.type == "cuda":
-        access[str(device)] = (
-            functools.partial(torch.cuda.get_rng_state, device),
-            functools.partial(torch.cuda.set_rng_state, device=device),
-        )
-    elif device.type == "mps":
-        access["mps"] = (torch.mps.get_rng_state, torch.mps.set_rng_state)
-    return access
-
-
-def is_own(kind: type | None) -> bool:
-    """Return True if a class is a user's: neither of this library nor of torch."""
-    return kind is not None and kind.__module__.partition(".")[0] not in ("sklearn_usps", "torch")
-
-
-def has_own_code(network: nn.Module) -> bool:
-    """Return True if a network, or a part of it, is of a user's class."""
-    return any(is_own(type(part)) for part in network.modules())
-
-
-_turns = threading.RLock()
-
-
 def _before_fork() -> None:
-    """Wait until no thread is inside of what a child process, which lacks it, could not end."""
-    _turns.acquire()
     for setting in _SETTINGS:
         setting.lock.acquire()
 
@@ -265,7 +183,6 @@ def _after_fork(*, in_child: bool = False) -> None:
         if in_child:
             setting.forget_other_threads()
         setting.lock.release()
-    _turns.release()
 
 
 _SETTINGS = (float32_by_default, full_precision)

@@ -51,7 +51,6 @@ from ._validation import (
     update_value_range,
 )
 
-
 #: The methods that compute, whose results must not depend on the state of the process.
 _METHODS = {
     *("fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "decision_function"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from numbers import Real
 from typing import TYPE_CHECKING, ClassVar
@@ -149,9 +150,16 @@ class RandomDeformation(BaseEstimator):
                 f"images must have a floating dtype. Got {images.dtype} instead: convert them by "
                 "`images.float()`."
             )
-        origins = self._affine_origins(images, generator)
-        if self.elastic_alpha > 0:
-            origins += self._elastic_displacements(images, generator)
+        kind = images.device.type
+        without_autocast = (
+            torch.autocast(kind, enabled=False)
+            if torch.amp.is_autocast_available(kind)
+            else contextlib.nullcontext()
+        )
+        with without_autocast:  # which would place pixels in bfloat16, to a hundredth
+            origins = self._affine_origins(images, generator)
+            if self.elastic_alpha > 0:
+                origins += self._elastic_displacements(images, generator)
         # grid_sample counts from -1 at one border of the image to 1 at the other.
         height, width = images.shape[2:]
         origins *= images.new_tensor([2 / width, 2 / height]).view(2, 1, 1)

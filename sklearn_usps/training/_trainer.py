@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -21,14 +20,9 @@ from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ..networks._torch_state import (
-    SeededCode,
-    default_state,
-    float32_by_default,
-    has_own_code,
-    is_own,
-)
-from ._callbacks import training_callbacks
+from ..networks._own_code import OwnCode
+from ..networks._torch_state import default_state
+from ._callbacks import StopTraining, training_callbacks
 from ._config import TrainingConfig, use_one_thread_in_fork
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from .optim._learning_rates import SCHEDULES, rate_factors
@@ -37,10 +31,6 @@ from .optim._learning_rates import SCHEDULES, rate_factors
 INFERENCE_BATCH_SIZE = 512
 
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-
-
-class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
-    """Request of a callback to end the training, which in skorch is a KeyboardInterrupt."""
 
 
 class Trainer(NeuralNetClassifier):
@@ -83,13 +73,9 @@ class Trainer(NeuralNetClassifier):
         ]
 
     def initialize(self):
-        self.has_own_code_ = has_own_code(self.module)
-        with default_state(self.config.device), self.own_code():
+        self.own_code_ = OwnCode(self.module, self.config.augmentation, self.config.optimizer)
+        with default_state(self.config.device), self.own_code_.evaluation:
             return super().initialize()
-
-    def own_code(self) -> AbstractContextManager:
-        """Return the context in which code of a user's network runs outside of a training."""
-        return float32_by_default if self.has_own_code_ else nullcontext()
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -136,7 +122,7 @@ class Trainer(NeuralNetClassifier):
         """
         self.train_split: Any = lambda *args: (data, valid_data)
         with default_state(self.config.device):
-            self._prepare_own_code()
+            self.own_code_.seed(self.generator, self.config.device)
             # Before skorch, which swallows Ctrl-C from here on.
             self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
             self.partial_fit(data.dataset.X, data.dataset.y)
@@ -145,23 +131,6 @@ class Trainer(NeuralNetClassifier):
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
             del self.history[-1]
-
-    def _prepare_own_code(self) -> None:
-        """Make the contexts in which code of the user, and only this, runs in the training."""
-        augmentation, optimizer = self.config.augmentation, self.config.optimizer
-        is_own_augmentation = augmentation is not None and is_own(type(augmentation))
-        is_own_step = self.has_own_code_ or is_own(optimizer)
-        self.step_code_: AbstractContextManager = nullcontext()
-        self.augmentation_code_: AbstractContextManager = nullcontext()
-        if is_own_augmentation or is_own_step:
-            seeded = SeededCode(self.generator, self.config.device)
-        if is_own_augmentation:
-            self.augmentation_code_ = seeded
-        if is_own_step:
-            self.step_code_ = seeded
-        elif not self.config.optimizer_options.get("fused"):
-            # torch's optimizers keep numbers in the default dtype, unless they are fused.
-            self.step_code_ = float32_by_default
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         self.interrupted_, self.n_steps_, self.n_epochs_before_ = False, 0, len(self.history)
@@ -202,7 +171,7 @@ class Trainer(NeuralNetClassifier):
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
-                with self.augmentation_code_:
+                with self.own_code_.augmentation:
                     images = self.config.augmentation(block.images, self.generator)
                 block = block._replace(images=images)
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
@@ -211,7 +180,7 @@ class Trainer(NeuralNetClassifier):
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
-        with self.step_code_:
+        with self.own_code_.step:
             steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
         losses = [step["loss"].item() for step in steps]
         self.check_losses(losses)
@@ -230,7 +199,7 @@ class Trainer(NeuralNetClassifier):
             self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
             self._set_training(training)  # a callback may have predicted
-            with self.step_code_:
+            with self.own_code_.step:
                 step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
             self.check_losses([loss])
@@ -403,7 +372,7 @@ class Trainer(NeuralNetClassifier):
         for block in self.get_iterator(self.get_dataset(X)):
             for (images, _), _ in block.batches():
                 state = default_state(self.config.device)
-                with state, self.own_code(), torch.inference_mode(not training):
+                with state, self.own_code_.evaluation, torch.inference_mode(not training):
                     values = function(images).to(device)
                 yield values
 
