@@ -7,58 +7,20 @@ from torch's global generator, which here is seeded and afterwards as it was.
 from __future__ import annotations
 
 import functools
-import os
-import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 
 import torch
-from torch import nn
 
-from ._torch_state import float32_by_default
+from ._torch_state import ForkableLock, float32_by_default
 
 #: The turns of threads with torch's global generator.
-_turns = threading.RLock()
-if hasattr(os, "register_at_fork"):  # not on Windows
-    # A child process would wait forever for a turn to end of a thread that it does not have.
-    os.register_at_fork(
-        before=_turns.acquire, after_in_parent=_turns.release, after_in_child=_turns.release
-    )
+_turns = ForkableLock()
 
 
 def is_own(kind: type) -> bool:
     """Return True if a class is a user's: neither of this library nor of torch."""
     return kind.__module__.partition(".")[0] not in ("sklearn_usps", "torch")
-
-
-class OwnCode:
-    """The contexts for the parts of a training that may be a user's code.
-
-    Parts of the library need none: its networks and its augmentation have a generator of their own,
-    so that threads need not wait for each other.
-    """
-
-    def __init__(self, network: nn.Module, augmentation: Callable | None, optimizer: type):
-        #: Context of the network where it is not trained.
-        self.evaluation: AbstractContextManager = nullcontext()
-        #: Context of the augmentation.
-        self.augmentation: AbstractContextManager = nullcontext()
-        #: Context of a training step, and of a loss of the validation set.
-        self.step: AbstractContextManager = nullcontext()
-        self.is_network_own = any(is_own(type(part)) for part in network.modules())
-        self.is_step_own = self.is_network_own or is_own(optimizer)
-        self.is_augmentation_own = augmentation is not None and is_own(type(augmentation))
-        if self.is_network_own:
-            self.evaluation = float32_by_default
-
-    def seed(self, generator: torch.Generator, device: str) -> None:
-        """Start a training: draw the seed of its random numbers if there is code of the user."""
-        # The numbers that torch's optimizers keep are of the default dtype, unless they are fused.
-        self.step = float32_by_default
-        if self.is_step_own or self.is_augmentation_own:
-            seeded = SeededCode(generator, device)
-            self.step = seeded if self.is_step_own else float32_by_default
-            self.augmentation = seeded if self.is_augmentation_own else nullcontext()
 
 
 class SeededCode:
@@ -76,23 +38,16 @@ class SeededCode:
         self.states = [torch.Generator(kind).manual_seed(seed).get_state() for kind in self.access]
 
     def __enter__(self) -> None:
-        _turns.acquire()
-        try:
-            self.found = self._get_states()
+        with ExitStack() as stack:
+            stack.enter_context(_turns)
+            stack.enter_context(float32_by_default)
+            stack.callback(self._set_states, self._get_states())
             self._set_states(self.states)
-            float32_by_default.__enter__()
-        except BaseException:
-            self._set_states(self.found)
-            _turns.release()
-            raise
+            self.stack = stack.pop_all()
 
     def __exit__(self, *exception) -> None:
-        try:
-            float32_by_default.__exit__()
+        with self.stack:
             self.states = self._get_states()
-        finally:
-            self._set_states(self.found)
-            _turns.release()
 
     def _get_states(self) -> list[torch.Tensor]:
         return [get() for get, _ in self.access.values()]

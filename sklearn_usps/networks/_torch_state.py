@@ -96,12 +96,45 @@ def in_default_state(method: Callable) -> Callable:
 # The state of the process
 
 
+class ForkableLock:
+    """A reentrant lock that a fork waits for, so that the child process can take it too.
+
+    Another thread may hold it, which the child does not have and would wait for without end. The
+    handlers are registered with the first use, since an import should not change what forks do.
+    """
+
+    def __init__(self, in_child: Callable[[], None] | None = None):
+        self.lock = threading.RLock()
+        self.in_child = in_child
+        self.is_registered = not hasattr(os, "register_at_fork")  # as on Windows
+
+    def __enter__(self) -> None:
+        self.lock.acquire()
+        if not self.is_registered:
+            self.is_registered = True
+            os.register_at_fork(
+                before=self.lock.acquire,
+                after_in_parent=self.lock.release,
+                after_in_child=self._release_in_child,
+            )
+
+    def __exit__(self, *exception) -> None:
+        self.lock.release()
+
+    def _release_in_child(self) -> None:
+        try:
+            if self.in_child is not None:
+                self.in_child()
+        finally:
+            self.lock.release()
+
+
 class _ProcessSetting:
     """A setting of the process that has its default while any thread is in this context."""
 
     def __init__(self, get: Callable[[], Any], restore: Callable[[Any], None], default: Any):
         self.get, self.restore, self.default = get, restore, default
-        self.lock = threading.Lock()
+        self.lock = ForkableLock(self._forget_other_threads)
         self.depths: Counter[int] = Counter()  # of threads
         self.found: Any = default
 
@@ -126,8 +159,8 @@ class _ProcessSetting:
         if not self.depths and self.found != self.default and self.get() == self.default:
             self.restore(self.found)
 
-    def forget_other_threads(self) -> None:
-        """Forget the threads that a forked process does not have; the lock is held."""
+    def _forget_other_threads(self) -> None:
+        """Forget the threads that a forked process does not have."""
         if self.depths:
             thread = threading.get_ident()
             self.depths = Counter({k: n for k, n in self.depths.items() if k == thread})
@@ -171,24 +204,3 @@ def _set_precisions(values: list[str | None]) -> None:
 full_precision = _ProcessSetting(
     _get_precisions, _set_precisions, ["highest", *len(_PARTS) * ["ieee"]]
 )
-
-
-def _before_fork() -> None:
-    for setting in _SETTINGS:
-        setting.lock.acquire()
-
-
-def _after_fork(*, in_child: bool = False) -> None:
-    for setting in _SETTINGS:
-        if in_child:
-            setting.forget_other_threads()
-        setting.lock.release()
-
-
-_SETTINGS = (float32_by_default, full_precision)
-if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_fork,
-        after_in_child=functools.partial(_after_fork, in_child=True),
-    )

@@ -20,11 +20,11 @@ from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ..networks._own_code import OwnCode
 from ..networks._torch_state import default_state
 from ._callbacks import StopTraining, training_callbacks
 from ._config import TrainingConfig, use_one_thread_in_fork
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
+from ._own_code import OwnCode
 from .optim._learning_rates import SCHEDULES, rate_factors
 
 #: Number of images to evaluate at once where no gradient is needed.
@@ -73,7 +73,7 @@ class Trainer(NeuralNetClassifier):
         ]
 
     def initialize(self):
-        self.own_code_ = OwnCode(self.module, self.config.augmentation, self.config.optimizer)
+        self.own_code_ = OwnCode(self.module, self.config)
         with default_state(self.config.device), self.own_code_.evaluation:
             return super().initialize()
 
@@ -122,7 +122,7 @@ class Trainer(NeuralNetClassifier):
         """
         self.train_split: Any = lambda *args: (data, valid_data)
         with default_state(self.config.device):
-            self.own_code_.seed(self.generator, self.config.device)
+            self.own_code_.seed(self.generator)
             # Before skorch, which swallows Ctrl-C from here on.
             self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
             self.partial_fit(data.dataset.X, data.dataset.y)
