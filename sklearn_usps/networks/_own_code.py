@@ -12,10 +12,7 @@ from contextlib import ExitStack
 
 import torch
 
-from ._torch_state import ForkableLock, float32_by_default
-
-#: The turns of threads with torch's global generator.
-_turns = ForkableLock()
+from ._torch_state import float32_by_default, handle_forks, turns
 
 
 def is_own(kind: type) -> bool:
@@ -38,8 +35,9 @@ class SeededCode:
         self.states = [torch.Generator(kind).manual_seed(seed).get_state() for kind in self.access]
 
     def __enter__(self) -> None:
+        handle_forks()
         with ExitStack() as stack:
-            stack.enter_context(_turns)
+            stack.enter_context(turns)
             stack.enter_context(float32_by_default)
             stack.callback(self._set_states, self._get_states())
             self._set_states(self.states)

@@ -96,49 +96,17 @@ def in_default_state(method: Callable) -> Callable:
 # The state of the process
 
 
-class ForkableLock:
-    """A reentrant lock that a fork waits for, so that the child process can take it too.
-
-    Another thread may hold it, which the child does not have and would wait for without end. The
-    handlers are registered with the first use, since an import should not change what forks do.
-    """
-
-    def __init__(self, in_child: Callable[[], None] | None = None):
-        self.lock = threading.RLock()
-        self.in_child = in_child
-        self.is_registered = not hasattr(os, "register_at_fork")  # as on Windows
-
-    def __enter__(self) -> None:
-        self.lock.acquire()
-        if not self.is_registered:
-            self.is_registered = True
-            os.register_at_fork(
-                before=self.lock.acquire,
-                after_in_parent=self.lock.release,
-                after_in_child=self._release_in_child,
-            )
-
-    def __exit__(self, *exception) -> None:
-        self.lock.release()
-
-    def _release_in_child(self) -> None:
-        try:
-            if self.in_child is not None:
-                self.in_child()
-        finally:
-            self.lock.release()
-
-
 class _ProcessSetting:
     """A setting of the process that has its default while any thread is in this context."""
 
     def __init__(self, get: Callable[[], Any], restore: Callable[[Any], None], default: Any):
         self.get, self.restore, self.default = get, restore, default
-        self.lock = ForkableLock(self._forget_other_threads)
+        self.lock = threading.RLock()
         self.depths: Counter[int] = Counter()  # of threads
         self.found: Any = default
 
     def __enter__(self) -> None:
+        handle_forks()
         with self.lock:
             if not self.depths:
                 self.found = self.get()
@@ -159,7 +127,7 @@ class _ProcessSetting:
         if not self.depths and self.found != self.default and self.get() == self.default:
             self.restore(self.found)
 
-    def _forget_other_threads(self) -> None:
+    def forget_other_threads(self) -> None:
         """Forget the threads that a forked process does not have."""
         if self.depths:
             thread = threading.get_ident()
@@ -204,3 +172,37 @@ def _set_precisions(values: list[str | None]) -> None:
 full_precision = _ProcessSetting(
     _get_precisions, _set_precisions, ["highest", *len(_PARTS) * ["ieee"]]
 )
+
+
+# Forks
+
+#: The turns of threads with torch's global generator.
+turns = threading.RLock()
+
+
+@functools.cache
+def handle_forks() -> None:
+    """Let forks wait until no other thread holds a lock: the child process would wait forever.
+
+    This is called by what takes a lock, since an import should not change what forks do.
+    """
+    if hasattr(os, "register_at_fork"):  # not on Windows
+        os.register_at_fork(
+            before=_take_locks,
+            after_in_parent=_release_locks,
+            after_in_child=functools.partial(_release_locks, in_child=True),
+        )
+
+
+def _take_locks() -> None:
+    turns.acquire()  # first, since a thread that has its turn takes the others
+    for setting in (float32_by_default, full_precision):
+        setting.lock.acquire()
+
+
+def _release_locks(*, in_child: bool = False) -> None:
+    for setting in (full_precision, float32_by_default):
+        if in_child:
+            setting.forget_other_threads()
+        setting.lock.release()
+    turns.release()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import assert_all_finite, check_consistent_length, gen_batches
@@ -13,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from .._utils._arrays import as_numbers, check_labels
 from .._utils._images import check_width, flatten_images, resolve_image_shape
 from .._utils._sklearn import _check_sample_weight
+from .._utils._warnings import warn_user
 from ..training._data import scale_weights
 
 #: Largest number of pixels of an image, 1024 × 1024. A row with more is likely no image, and the
@@ -63,11 +62,9 @@ def check_images(classifier, X) -> np.ndarray:
     fitted_low, fitted_high = classifier._value_range
     span = fitted_high - fitted_low
     if span > 0 and (low < fitted_low - span or high > fitted_high + span):
-        warnings.warn(
+        warn_user(
             f"X has values in [{low:g}, {high:g}], but {type(classifier).__name__} was fitted on "
-            f"values in [{fitted_low:g}, {fitted_high:g}]: scale X as in fit.",
-            UserWarning,
-            stacklevel=4,
+            f"values in [{fitted_low:g}, {fitted_high:g}]: scale X as in fit."
         )
     return X
 

@@ -23,7 +23,7 @@ class OwnCode:
         self.config = config
         self.is_network = any(is_own(type(part)) for part in network.modules())
         self.is_step = self.is_network or is_own(config.optimizer)
-        self.is_augmentation = bool(config.augmentation) and is_own(type(config.augmentation))
+        self.is_augmentation = config.augmentation is not None and is_own(type(config.augmentation))
         #: Context of the network where it is not trained.
         self.evaluation: AbstractContextManager = (
             float32_by_default if self.is_network else nullcontext()
@@ -39,6 +39,11 @@ class OwnCode:
             # torch's optimizers keep numbers in the default dtype.
             self.step = float32_by_default
         if self.is_step or self.is_augmentation:
+            if not self.is_network:
+                # The training is that of another augmentation with the same seed.
+                state = generator.get_state()
+                generator = torch.Generator("cpu")
+                generator.set_state(state)
             seeded = SeededCode(generator, self.config.device)
             self.step = seeded if self.is_step else self.step
             self.augmentation = seeded if self.is_augmentation else nullcontext()
