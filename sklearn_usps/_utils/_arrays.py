@@ -3,6 +3,9 @@
 scikit-learn's checks come afterwards. These stop conversions that numpy does silently.
 """
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -10,6 +13,17 @@ from scipy.sparse import issparse
 NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 #: Objects of which `astype(float)` makes counts of a time unit, or real parts.
 _NO_NUMBERS = (np.datetime64, np.timedelta64, np.complexfloating)
+
+
+def with_numpy_errors(method: Callable) -> Callable:
+    """Let a method meet floating-point errors as in a fresh process, whatever np.seterr was set."""
+
+    @functools.wraps(method)
+    def wrapper(*args, **kwargs):
+        with np.errstate(**NUMPY_ERRORS):  # type: ignore[arg-type]
+            return method(*args, **kwargs)
+
+    return wrapper
 
 
 def as_array(values, name: str):
