@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.metrics import accuracy_score
 from sklearn.utils import check_consistent_length
@@ -13,6 +11,7 @@ from sklearn.utils.validation import validate_data
 from .._utils._arrays import as_numbers, check_labels
 from .._utils._images import check_width, flatten_images, resolve_image_shape
 from .._utils._sklearn import _check_sample_weight
+from .._utils._warnings import warn_user
 from ..training._data import scale_weights
 from ._pixel_values import describe_values, find_difference, value_range
 
@@ -58,8 +57,7 @@ def check_images(
     _check_shape(classifier, given_shape)
     if difference := find_difference(classifier._pixel_values, X, values):
         found, fitted = difference
-        message = f"{name} has {found}, but {estimator_name} was fitted on {fitted}: {advice}."
-        warnings.warn(message, UserWarning, stacklevel=4)
+        warn_user(f"{name} has {found}, but {estimator_name} was fitted on {fitted}: {advice}.")
     return X
 
 

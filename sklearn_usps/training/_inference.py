@@ -16,6 +16,7 @@ from sklearn.utils import gen_batches
 from torch import nn
 from torch.nn import functional
 
+from ..networks._torch_state import default_state
 from ._config import use_one_thread_in_fork
 from ._data import BatchIterator
 
@@ -81,7 +82,8 @@ def iter_outputs(
     size = _batch_size(trainer.config.image_shape, trainer.device)
     slices = list(gen_batches(len(dataset), size))
     for block in BatchIterator(dataset, trainer.config.image_shape, slices):
-        with torch.inference_mode(not training):
+        state = default_state(trainer.config.device)
+        with state, trainer.own_code_.evaluation, torch.inference_mode(not training):
             values = [
                 function(images if training else _fill_up(images, size))[: len(images)]
                 for (images, _), _ in block.batches()

@@ -20,17 +20,15 @@ from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ._callbacks import training_callbacks
+from ..networks._torch_state import default_state
+from ._callbacks import StopTraining, training_callbacks
 from ._config import TrainingConfig
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
+from ._own_code import OwnCode
 from .optim._learning_rates import SCHEDULES, rate_factors
 
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-
-
-class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
-    """Request of a callback to end the training, which in skorch is a KeyboardInterrupt."""
 
 
 class Trainer(NeuralNetClassifier):
@@ -71,6 +69,11 @@ class Trainer(NeuralNetClassifier):
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
         ]
+
+    def initialize(self):
+        self.own_code_ = OwnCode(self.module, self.config)
+        with default_state(self.config.device), self.own_code_.evaluation:
+            return super().initialize()
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -115,10 +118,12 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
-        # Before skorch, which swallows Ctrl-C from here on.
-        self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
         self.train_split: Any = lambda *args: (data, valid_data)
-        self.partial_fit(data.dataset.X, data.dataset.y)
+        with default_state(self.config.device):
+            self.own_code_.seed(self.generator)
+            # Before skorch, which swallows Ctrl-C from here on.
+            self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
+            self.partial_fit(data.dataset.X, data.dataset.y)
         self.train_split = None  # it refers to the validation set
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
@@ -164,7 +169,8 @@ class Trainer(NeuralNetClassifier):
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
-                images = self.config.augmentation(block.images, self.generator)
+                with self.own_code_.augmentation:
+                    images = self.config.augmentation(block.images, self.generator)
                 block = block._replace(images=images)
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
@@ -172,7 +178,8 @@ class Trainer(NeuralNetClassifier):
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
-        steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
+        with self.own_code_.step:
+            steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
         losses = [step["loss"].item() for step in steps]
         self.check_losses(losses)
         sizes = [rows.stop - rows.start for rows in block.slices]
@@ -189,7 +196,9 @@ class Trainer(NeuralNetClassifier):
             record: dict = {}
             self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, weights=weights)
+            self._set_training(training)  # a callback may have predicted
+            with self.own_code_.step:
+                step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
             self.check_losses([loss])
             record[prefix + "_batch_size"] = len(batch[0])
