@@ -41,6 +41,7 @@ from ..training._state import (
     load_weights,
 )
 from ..training._trainer import Trainer
+from ._pixel_values import merge_values
 from ._validation import (
     check_classes,
     check_images,
@@ -48,7 +49,12 @@ from ._validation import (
     check_training_images,
     check_weights,
     encode,
-    update_value_range,
+)
+
+_TRANSFORM_X_VAL = (
+    'transform X_val as X. A Pipeline does so with Pipeline(..., transform_input=["X_val"]), after '
+    "sklearn.set_config(enable_metadata_routing=True), for a classifier with "
+    ".set_fit_request(X_val=True, y_val=True)"
 )
 
 #: The methods that compute, whose results must not depend on the state of the process.
@@ -103,7 +109,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         if partial:
             check_partial_fit_params(base)
         X, task = self._split_off_task(X, task, reset=not continuing)
-        X, y, value_range = check_training_images(base, X, y, reset=not continuing)
+        X, y, pixel_values = check_training_images(base, X, y, reset=not continuing)
         self._set_classes(y, task, classes, continuing=continuing, partial=partial)
         weights = check_weights(sample_weight, X)
         data = LabeledImages(X, self._encode(y, task), weights)
@@ -128,7 +134,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             config = _make_config(base)
         previous = self.net_ if continuing else None
         trainer = self._build_trainer(base, config, seed, previous, keep_optimizer=partial)
-        update_value_range(base, value_range)
+        base._pixel_values = merge_values(base._pixel_values, pixel_values)
         return trainer, train, valid
 
     def _build_trainer(self, base, config, seed, previous, *, keep_optimizer) -> Trainer:
@@ -158,7 +164,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         if y_val is None:
             raise ValueError("X_val is provided, but y_val was not provided.")
         X_val, task_val = self._split_off_task(X_val, task_val, reset=False, name="task_val")
-        X_val = check_images(base, X_val)
+        X_val = check_images(base, X_val, name="X_val", advice=_TRANSFORM_X_VAL)
         y_val = column_or_1d(check_labels(y_val, "y_val"), warn=True)
         check_consistent_length(X_val, y_val)
         y_encoded = self._encode(y_val, task_val, "y_val", "task_val")

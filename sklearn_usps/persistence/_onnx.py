@@ -22,7 +22,7 @@ from ..neural_network._classifier import ConvNetClassifier
 from ..neural_network._multitask import MultiTaskConvNetClassifier
 from ..preprocessing import ImageNormalizer
 from ..preprocessing._normalizer import window_mean
-from ..training._trainer import log_probabilities, shifted_images
+from ..training._inference import log_probabilities, shifted_images
 from ._skops import _versions
 
 

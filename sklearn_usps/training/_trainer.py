@@ -22,13 +22,11 @@ from torch.nn import functional
 
 from ..networks._torch_state import default_state
 from ._callbacks import StopTraining, training_callbacks
-from ._config import TrainingConfig, use_one_thread_in_fork
+from ._config import TrainingConfig
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
+from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
 from ._own_code import OwnCode
 from .optim._learning_rates import SCHEDULES, rate_factors
-
-#: Number of images to evaluate at once where no gradient is needed.
-INFERENCE_BATCH_SIZE = 512
 
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 
@@ -343,51 +341,7 @@ class Trainer(NeuralNetClassifier):
     # Inference
 
     def forward_iter(self, X, training=False, device="cpu"):
-        return self._map(self.infer, X, training, device)
-
-    def log_proba(self, X, *, with_shifts: bool = False) -> torch.Tensor:
-        """Return logarithms of probabilities of images X: (n_samples, n_classes)."""
-
-        def log_proba(images):
-            return log_probabilities(self.module_, self.infer(images))
-
-        def log_mean_proba(images):
-            parts = [log_proba(shifted) for shifted in shifted_images(images)]
-            return torch.stack(parts).logsumexp(0) - math.log(len(parts))
-
-        return torch.cat(list(self._map(log_mean_proba if with_shifts else log_proba, X)))
-
-    def features(self, X) -> torch.Tensor:
-        """Return the last hidden layer for images X: (n_samples, n_features)."""
-
-        def features(images):
-            return self.module_.features(images.to(self.device)).flatten(1)
-
-        return torch.cat(list(self._map(features, X)))
-
-    def _map(self, function, X, training=False, device="cpu"):
-        """Yield the values of a function of each batch of images."""
-        use_one_thread_in_fork()
-        self._set_training(training)
-        for block in self.get_iterator(self.get_dataset(X)):
-            for (images, _), _ in block.batches():
-                state = default_state(self.config.device)
-                with state, self.own_code_.evaluation, torch.inference_mode(not training):
-                    values = function(images).to(device)
-                yield values
-
-
-def shifted_images(images: torch.Tensor) -> list[torch.Tensor]:
-    """Return the images, and all of them shifted by one pixel to each of the four sides."""
-    height, width = images.shape[2:]
-    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
-    offsets = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
-    return [padded[:, :, top : top + height, left : left + width] for top, left in offsets]
-
-
-def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:
-    """Return the log-probabilities for the logits of a network."""
-    return network.log_proba(logits) if hasattr(network, "log_proba") else logits.log_softmax(1)
+        return iter_outputs(self, X, self.infer, training=training, device=device)
 
 
 def _probabilities(network, logits):
