@@ -111,7 +111,7 @@ class _ProcessSetting:
         self.found: Any = default
 
     def __enter__(self) -> None:
-        handle_forks()
+        _handle_forks()
         with self.lock:
             if not self.depths:
                 self.found = self.get()
@@ -179,14 +179,21 @@ full_precision = _ProcessSetting(
 )
 
 
-# Forks
+# Turns of threads, and forks
 
-#: The turns of threads with torch's global generator.
-turns = threading.RLock()
+_turns = threading.RLock()
+
+
+@contextmanager
+def own_turn() -> Iterator[None]:
+    """Be the only thread that uses what the process has once, such as a global generator."""
+    _handle_forks()
+    with _turns:
+        yield
 
 
 @functools.cache
-def handle_forks() -> None:
+def _handle_forks() -> None:
     """Let forks wait until no other thread holds a lock: the child process would wait forever.
 
     This is called by what takes a lock, since an import should not change what forks do.
@@ -200,7 +207,7 @@ def handle_forks() -> None:
 
 
 def _take_locks() -> None:
-    turns.acquire()  # first, since a thread that has its turn takes the others
+    _turns.acquire()  # first, since a thread that has its turn takes the others
     for setting in (float32_by_default, full_precision):
         setting.lock.acquire()
 
@@ -210,4 +217,4 @@ def _release_locks(*, in_child: bool = False) -> None:
         if in_child:
             setting.forget_other_threads()
         setting.lock.release()
-    turns.release()
+    _turns.release()
