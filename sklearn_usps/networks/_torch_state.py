@@ -102,9 +102,15 @@ def in_default_state(method: Callable) -> Callable:
 
 
 class _ProcessSetting:
-    """A setting of the process that has its default while any thread is in this context."""
+    """A setting of the process that has its default while any thread is in this context.
 
-    def __init__(self, get: Callable[[], Any], restore: Callable[[Any], None], default: Any):
+    `name` is the variable of this module that holds it.
+    """
+
+    def __init__(
+        self, name: str, get: Callable[[], Any], restore: Callable[[Any], None], default: Any
+    ):
+        self.name = name
         self.get, self.restore, self.default = get, restore, default
         self.lock = threading.RLock()
         self.depths: Counter[int] = Counter()  # of threads
@@ -127,6 +133,9 @@ class _ProcessSetting:
                 del self.depths[thread]
             self._restore_if_unused()
 
+    def __reduce__(self) -> str:
+        return self.name  # copies and pickles of what refers to it have this very object
+
     def _restore_if_unused(self) -> None:
         # If someone else has changed it meanwhile, it stays as changed.
         if not self.depths and self.found != self.default and self.get() == self.default:
@@ -142,7 +151,7 @@ class _ProcessSetting:
 
 #: The default dtype is float32. Code of this library names dtypes instead.
 float32_by_default = _ProcessSetting(
-    torch.get_default_dtype, torch.set_default_dtype, torch.float32
+    "float32_by_default", torch.get_default_dtype, torch.set_default_dtype, torch.float32
 )
 
 
@@ -175,7 +184,7 @@ def _set_precisions(values: list[str | None]) -> None:
 
 #: Products and convolutions on the CPU are computed in float32, not in bfloat16.
 full_precision = _ProcessSetting(
-    _get_precisions, _set_precisions, ["highest", *len(_PARTS) * ["ieee"]]
+    "full_precision", _get_precisions, _set_precisions, ["highest", *len(_PARTS) * ["ieee"]]
 )
 
 
