@@ -11,8 +11,13 @@ from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import validate_data
 
 from .._utils._arrays import as_numbers, check_labels
-from .._utils._images import check_width, flatten_images, resolve_image_shape
-from .._utils._sklearn import _check_sample_weight
+from .._utils._images import (
+    advise_samples_first,
+    check_width,
+    flatten_images,
+    resolve_image_shape,
+)
+from .._utils._sklearn import _check_sample_weight, _num_samples
 from ..training._data import scale_weights
 
 #: Largest number of pixels of an image, 1024 × 1024. A row with more is likely no image, and the
@@ -30,9 +35,9 @@ def check_training_images(classifier, X, y, *, reset: bool):
     """
     X, given_shape = flatten_images(X)
     y = check_labels(y, "y")
-    _check_sizes(classifier, X, y)
+    _check_sizes(classifier, X, y, given_shape)
     if not reset:
-        check_width(classifier, X)
+        check_width(classifier, X, given_shape)
     X, y = validate_data(classifier, X, y, reset=reset, ensure_all_finite=False)
     if X.flags.f_contiguous and not _is_memory_map(X):
         X = np.ascontiguousarray(X)  # batches are rows, and data frames have columns in memory
@@ -56,7 +61,7 @@ def update_value_range(classifier, value_range: tuple[float, float]) -> None:
 def check_images(classifier, X) -> np.ndarray:
     """Check images for a fitted classifier; warn if their values are far from those of fit."""
     X, given_shape = flatten_images(X)
-    check_width(classifier, X)
+    check_width(classifier, X, given_shape)
     X = validate_data(classifier, X, reset=False, ensure_all_finite=False)
     low, high = _value_range(classifier, X)
     _check_shape(classifier, given_shape)
@@ -72,7 +77,7 @@ def check_images(classifier, X) -> np.ndarray:
     return X
 
 
-def _check_sizes(classifier, X, y) -> None:
+def _check_sizes(classifier, X, y, given_shape) -> None:
     """Check the sizes of X and y before reading any of their values, which may be very many."""
     if not isinstance(X, np.ndarray) or X.ndim != 2:
         return  # scikit-learn checks the others
@@ -82,7 +87,13 @@ def _check_sizes(classifier, X, y) -> None:
             f"of at most {MAX_PIXELS}. Make them smaller; or is X to be transposed?"
         )
     if np.ndim(y):
-        check_consistent_length(X, y)
+        try:
+            check_consistent_length(X, y)
+        except ValueError as error:
+            shape = X.shape if given_shape is None else (len(X), *given_shape)
+            is_last = shape[-1] == _num_samples(y)
+            advice = "." + advise_samples_first(len(shape)) if is_last else ""
+            raise ValueError(f"{error}{advice}") from None
 
 
 def _value_range(classifier, X: np.ndarray) -> tuple[float, float]:
