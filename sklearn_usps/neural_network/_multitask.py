@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.dataset import Dataset
 
+from .._utils._arrays import as_array
 from .._utils._sklearn import HasMethods, Interval, _fit_context
 from ..networks._registry import build_network
 from ..networks._shared_layers import SharedLayersNetwork
@@ -318,6 +319,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     def _split_off_task(self, X, task, *, reset, name="task"):
         if self.task_column is None:
             return X, task
+        X = as_array(X, "X")
         pixels, task = take_task_column(X, self.task_column, task, name)
         validate_data(self, X, reset=reset, skip_check_array=True)
         return pixels, task

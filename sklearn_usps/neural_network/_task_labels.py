@@ -26,9 +26,9 @@ def take_task_column(X, column, task=None, name: str = "task"):
     """Return X without its column of tasks, and that column; `task` must be None beside it."""
     if task is not None:
         raise ValueError(f"`{name}` was passed beside task_column={column!r}: pass one of them.")
-    is_array = hasattr(X, "shape")
     X = as_array(X, "X")
-    X = X if is_array or not isinstance(X, np.ndarray) else X.astype(object)
+    if isinstance(X, np.ndarray) and X.dtype.kind in "SUT":
+        X = X.astype(object)  # which may be strings of numbers
     if len(X.shape) != 2:
         raise ValueError(
             f"With task_column={column!r} X must have two dimensions. Got the shape {X.shape}."
