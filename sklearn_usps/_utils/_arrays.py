@@ -138,6 +138,8 @@ def _is_nested(array: np.ndarray) -> bool:
 
 def _stack(values, name: str) -> np.ndarray:
     _check_modes([value for value in values if is_instance(value, "PIL.Image.Image")], name)
+    if missing := [index for index, value in enumerate(values) if value is None]:
+        raise ValueError(f"`{name}` has None instead of an image at {missing[:5]}: leave it out.")
     arrays = [_convert(value, name) for value in values]
     _check_shapes(arrays, name)
     return np.stack(arrays)

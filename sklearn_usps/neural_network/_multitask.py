@@ -142,7 +142,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images of all tasks.
+            Training images of all tasks in one of the :ref:`accepted forms <image_forms>`.
 
         y : array-like of shape (n_samples,)
             Class labels, all strings or all numbers.

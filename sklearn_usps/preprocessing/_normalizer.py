@@ -153,7 +153,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            The training images.
+            The training images in one of the :ref:`accepted forms <image_forms>`.
 
         y : None
             Ignored.
