@@ -6,13 +6,19 @@ scikit-learn's checks come afterwards. These stop conversions that numpy does si
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, ValuesView
 
 import numpy as np
 from scipy.sparse import issparse
 
 from ._sklearn import is_pandas_na, is_scalar_nan
-from ._tables import as_table, columns_without_numbers, is_instance
+from ._tables import (
+    as_table,
+    column_names,
+    columns_without_numbers,
+    is_instance,
+    replace_column,
+)
 
 #: Objects of which `astype(float)` makes counts of a time unit, or real parts.
 _NO_NUMBERS = (np.datetime64, np.timedelta64, np.complexfloating)
@@ -53,7 +59,7 @@ def _check_container(values, name: str) -> None:
         advice = f"pass one of its columns, for example list({name}['image'])"
     elif isinstance(values, Mapping):
         advice = f"pass one of its values. Its keys are {[*values][:9]}"
-    elif isinstance(values, Iterator):
+    elif isinstance(values, (Iterator, ValuesView)):
         advice = f"pass list({name})"
     else:
         return
@@ -73,10 +79,12 @@ def _convert(values, name: str) -> np.ndarray:
         array = np.asanyarray(_import_tensor(values))
     # These messages name no parameter.
     except (TypeError, ValueError, RuntimeError, BufferError) as error:
+        advice = "pass an array, or lists of equal lengths"
         if isinstance(values, (list, tuple)):
             _check_shapes([value for value in values if isinstance(value, np.ndarray)], name)
-        message = f"`{name}` is not an array: pass an array, or lists of equal lengths. {error}"
-        raise ValueError(message) from error
+            if all(isinstance(value, (list, tuple)) and len(value) == 2 for value in values):
+                advice = "if it has pairs of images and labels, pass X, y = zip(*pairs)"
+        raise ValueError(f"`{name}` is not an array: {advice}. {error}") from error
     if np.ma.is_masked(array):
         raise ValueError(
             f"`{name}` has masked entries. Leave out their samples, or fill them, for example by "
@@ -175,23 +183,27 @@ def as_numbers(values, name: str):
     values = as_array(values, name)
     if isinstance(values, np.ndarray):
         return _to_numbers(values, name)
-    for column, objects in [] if issparse(values) else columns_without_numbers(values, name):
-        if _is_nested(objects):
+    if issparse(values):
+        return values
+    table = values
+    for index, objects in columns_without_numbers(table, name).items():
+        column = repr(column_names(table)[index]) if getattr(table, "ndim", 2) == 2 else ""
+        if objects.ndim > 1 or _is_nested(objects):
             raise ValueError(
-                f"`{name}` has arrays or lists in its column {column!r}: pass the column, "
-                f"{name}[{column!r}]."
+                f"`{name}` has arrays or lists in its column {column}: pass the column, "
+                f"{name}[{column}]."
             )
-        _to_numbers(objects, name, column)
-    return values
+        table = replace_column(table, index, _to_numbers(objects, name, column))
+    return table
 
 
-def _to_numbers(values: np.ndarray, name: str, column=None) -> np.ndarray:
+def _to_numbers(values: np.ndarray, name: str, column: str = "") -> np.ndarray:
     """Convert objects to numbers; errors name the column of a table."""
     if values.dtype.kind in "biufc":  # scikit-learn refuses complex dtypes
         return values
-    where, advice = "", f"convert them first, for example by {name}.astype(float)."
-    if column is not None:
-        where, advice = f" in its column {column!r}", "convert this column first, or leave it out."
+    where, advice = "", f"convert them first, for example by np.asarray({name}, dtype=float)"
+    if column:
+        where, advice = f" in its column {column}", "convert this column first, or leave it out"
     first = values.flat[0] if values.size else None
     if isinstance(first, (str, os.PathLike)) and _PICTURE_FILE.fullmatch(str(first)):
         raise ValueError(
@@ -199,14 +211,16 @@ def _to_numbers(values: np.ndarray, name: str, column=None) -> np.ndarray:
             f"[prepare_image(path) for path in {name}]."
         )
     kinds = set(map(type, values.ravel())) if values.dtype.kind == "O" else {values.dtype.type}
-    if values.dtype.kind != "O" or any(issubclass(kind, _NO_NUMBERS) for kind in kinds):
-        got = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise ValueError(f"`{name}` must have numbers. Got {got}{where} instead: {advice}")
-    try:
-        return values.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:  # these messages name no parameter
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"`{name}` must have numbers{where}: {error}. So {advice}") from error
+    if isinstance(first, Mapping):
+        advice = f"take the images out of them, for example [row['image'] for row in {name}]"
+    elif values.dtype.kind == "O" and not any(issubclass(kind, _NO_NUMBERS) for kind in kinds):
+        try:
+            return values.astype(np.float64)
+        except (TypeError, ValueError, OverflowError) as error:  # these messages name no parameter
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"`{name}` must have numbers{where}: {advice} ({error}).") from error
+    got = ", ".join(sorted(kind.__name__ for kind in kinds))
+    raise ValueError(f"`{name}` must have numbers. Got {got}{where} instead: {advice}.")
 
 
 def check_labels(labels, name: str):

@@ -3,12 +3,12 @@
 import importlib
 import re
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 
-#: Beginnings of the names of the dtypes of numbers, in lower case, of polars and pyarrow.
-_NUMBERS = re.compile(r"u?int\d|float|double|halffloat|bool")
+#: Beginnings of the names of the dtypes of numbers, in lower case, of polars and pyarrow. With values
+#: missing, columns of bools are objects.
+_NUMBERS = re.compile(r"u?int\d|float|double|halffloat")
 
 
 def as_table(values, name: str):
@@ -44,23 +44,37 @@ def column_names(table) -> list:
     return list(getattr(table, "column_names" if _is_arrow(table) else "columns", []))
 
 
-def columns_without_numbers(table, name: str) -> Iterator[tuple[object, np.ndarray]]:
-    """Yield the name, None of a series, and values of each column whose dtype has no numbers.
+def columns_without_numbers(table, name: str) -> dict[int, np.ndarray]:
+    """Return the values of each column whose dtype is not of numbers, by its index.
 
-    As in scikit-learn, sparse columns are refused.
+    Strings are objects, as in pandas. As in scikit-learn, sparse columns are refused.
     """
-    is_series = getattr(table, "ndim", 2) == 1
-    dtypes = [table.dtype] if is_series else _dtypes(table)
+    dtypes = [table.dtype] if getattr(table, "ndim", 2) == 1 else _dtypes(table)
     # To look at each dtype of 256 columns takes 0.1 ms, at each object 0.01 ms.
     kinds = {str(dtype): dtype for dtype in {id(dtype): dtype for dtype in dtypes}.values()}
     if any(kind.startswith("Sparse[") for kind in kinds):
         raise TypeError(f"`{name}` has sparse columns: pass {name}.sparse.to_dense().")
     if all(map(_is_number, kinds.values())):
-        return
-    names = [None] if is_series else column_names(table)
-    for index, (column_name, dtype) in enumerate(zip(names, dtypes, strict=True)):
-        if not _is_number(dtype):
-            yield column_name, np.asarray(_column(table, index))
+        return {}
+    columns = {
+        index: np.asarray(_column(table, index))
+        for index, dtype in enumerate(dtypes)
+        if not _is_number(dtype)
+    }
+    return {i: x.astype(object) if x.dtype.kind in "UT" else x for i, x in columns.items()}
+
+
+def replace_column(table, index: int, values: np.ndarray):
+    """Return a table with other values in a column, but those of pandas as they are.
+
+    scikit-learn converts objects to numbers in tables of pandas only.
+    """
+    if hasattr(table, "iloc"):
+        return table
+    name = column_names(table)[index]
+    if _is_arrow(table):
+        return table.set_column(index, name, [values])
+    return table.with_columns(sys.modules["polars"].Series(name, values))
 
 
 def _dtypes(table) -> list:
