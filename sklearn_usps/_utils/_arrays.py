@@ -20,6 +20,8 @@ from ._tables import (
     replace_column,
 )
 
+#: numpy's own reaction to floating-point errors, which a user's program may have changed.
+NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 #: Objects of which `astype(float)` makes counts of a time unit, or real parts.
 _NO_NUMBERS = (np.datetime64, np.timedelta64, np.complexfloating)
 #: Attributes of the objects that numpy or torch can read as an array.

@@ -9,17 +9,17 @@ from ._arrays import as_numbers
 from ._sklearn import _check_n_features
 
 
-def flatten_images(X):
+def flatten_images(X, name: str = "X"):
     """Turn images into rows of pixels.
 
     Images may be (n_samples, height, width), or have an axis of one channel: the second axis if its
     length is 1, else the last. Returns X as numbers of shape (n_samples, height * width), and
     (height, width). An X of one or two dimensions keeps its shape, and the second value is None.
     """
-    X = as_numbers(X, "X")
+    X = as_numbers(X, name)
     if not isinstance(X, np.ndarray) or X.ndim < 3:
         return X, None
-    X = drop_channels(X, "X")
+    X = drop_channels(X, name)
     n_samples, height, width = X.shape
     return X.reshape(n_samples, height * width), (height, width)
 
@@ -43,7 +43,7 @@ def drop_channels(images: np.ndarray, name: str) -> np.ndarray:
     )
 
 
-def check_width(estimator, X, given_shape=None) -> None:
+def check_width(estimator, X, given_shape=None, name: str = "X") -> None:
     """Check that X has the number of pixels of a fitted estimator, before its values are read.
 
     scikit-learn reads all values first: minutes for a large memory map of the wrong shape.
@@ -54,8 +54,9 @@ def check_width(estimator, X, given_shape=None) -> None:
     try:
         _check_n_features(estimator, X, reset=False)
     except ValueError as error:
-        advice = _advise(X, given_shape, _fitted_shape(estimator))
-        raise ValueError(f"{error}{advice}") from None
+        text = str(error).replace("X has", f"{name} has", 1)
+        advice = _advise(X, given_shape, _fitted_shape(estimator), name)
+        raise ValueError(text + advice) from None
 
 
 def _fitted_shape(estimator) -> tuple[int, int]:
@@ -65,27 +66,27 @@ def _fitted_shape(estimator) -> tuple[int, int]:
     return (side, side) if side**2 == estimator.n_features_in_ else (1, estimator.n_features_in_)
 
 
-def _advise(X, given_shape, image_shape) -> str:
+def _advise(X, given_shape, image_shape, name: str) -> str:
     """Return a sentence about the shape of X where images of `image_shape` are expected."""
     n_pixels = math.prod(image_shape)
     shape = X.shape if given_shape is None else (len(X), *given_shape)
     if shape == image_shape:
-        return " For one image pass X[None]."
+        return f" For one image pass {name}[None]."
     if X.size == n_pixels:
-        return " For one image pass X.reshape(1, -1)."
+        return f" For one image pass {name}.reshape(1, -1)."
     if shape[:2] == image_shape and shape[2:] in ((2,), (3,), (4,)):
-        return " For one image with colors pass X.mean(axis=-1)[None]."
+        return f" For one image with colors pass {name}.mean(axis=-1)[None]."
     if shape[:-1] in (image_shape, (n_pixels,)):
-        return advise_samples_first(len(shape))
+        return advise_samples_first(len(shape), name)
     if given_shape is not None:
-        return f" X has images of shape {given_shape}, and those of fit had {image_shape}."
+        return f" {name} has images of shape {given_shape}, and those of fit had {image_shape}."
     return ""
 
 
-def advise_samples_first(n_dimensions: int) -> str:
-    """Return a sentence about an X whose last axis is that of the samples."""
-    move = "X.T" if n_dimensions == 2 else "np.moveaxis(X, -1, 0)"
-    return f" X has the samples along its last axis: pass {move}."
+def advise_samples_first(n_dimensions: int, name: str = "X") -> str:
+    """Return a sentence about images whose last axis is that of the samples."""
+    move = f"{name}.T" if n_dimensions == 2 else f"np.moveaxis({name}, -1, 0)"
+    return f" {name} has the samples along its last axis: pass {move}."
 
 
 def resolve_image_shape(image_shape, given_shape, n_features: int) -> tuple[int, int]:

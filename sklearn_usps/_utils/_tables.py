@@ -6,8 +6,8 @@ import sys
 
 import numpy as np
 
-#: Beginnings of the names of the dtypes of numbers, in lower case, of polars and pyarrow. With values
-#: missing, columns of bools are objects.
+#: Beginnings of the names of the dtypes of numbers, in lower case, of polars and pyarrow. Bools are
+#: not among them, since with missing values they are read as objects.
 _NUMBERS = re.compile(r"u?int\d|float|double|halffloat")
 
 
