@@ -177,7 +177,7 @@ def _check_modes(images, name: str) -> None:
 
 
 def as_numbers(values, name: str):
-    """Convert an array-like to an array of numbers, or check that a table has numbers.
+    """Convert an array-like to an array of numbers, or a table to a table of numbers.
 
     Dates, durations and complex objects are refused, since numpy converts them to floats silently.
     As in scikit-learn, objects may be strings of numbers, but arrays of strings are refused.
@@ -189,7 +189,7 @@ def as_numbers(values, name: str):
         return values
     table = values
     for index, objects in columns_without_numbers(table, name).items():
-        column = repr(column_names(table)[index]) if getattr(table, "ndim", 2) == 2 else ""
+        column = "" if getattr(table, "ndim", 2) == 1 else repr(column_names(table)[index])
         if objects.ndim > 1 or _is_nested(objects):
             raise ValueError(
                 f"`{name}` has arrays or lists in its column {column}: pass the column, "

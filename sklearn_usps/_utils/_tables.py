@@ -65,11 +65,12 @@ def columns_without_numbers(table, name: str) -> dict[int, np.ndarray]:
 
 
 def replace_column(table, index: int, values: np.ndarray):
-    """Return a table with other values in a column, but those of pandas as they are.
-
-    scikit-learn converts objects to numbers in tables of pandas only.
-    """
+    """Return a table with other values in a column."""
     if hasattr(table, "iloc"):
+        if table.ndim == 1:
+            return type(table)(values, index=table.index)
+        table = table.copy(deep=False)
+        table.isetitem(index, values)
         return table
     name = column_names(table)[index]
     if _is_arrow(table):

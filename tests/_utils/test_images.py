@@ -169,6 +169,9 @@ ADVICE = {
     "pair": ((IMAGES, Y), "pass images and labels apart"),
     "pair of tensors": ((TENSOR, torch.tensor(Y)), "pass images and labels apart"),
     "bunch": (load_digits(), r"pass one of its values. Its keys are \['data', 'target'"),
+    "values of a dict": (dict(enumerate(IMAGES)).values(), r"pass list\(X\)"),
+    "rows": ([{"image": image} for image in IMAGES], r"\[row\['image'\] for row in X\]"),
+    "pairs": (list(zip(IMAGES, Y, strict=True)), r"pairs of images and labels, pass X, y = zip\("),
     "generator": ((image for image in IMAGES), r"pass list\(X\)"),
     "paths": (["0.png", "1.png"], r"\[prepare_image\(path\) for path in X\]"),
     "path objects": ([Path("0.PNG")], r"\[prepare_image\(path\) for path in X\]"),
@@ -237,6 +240,25 @@ def test_transposed_images_are_recognized_in_fit():
         classifier().fit(X.T, Y)
     with pytest.raises(ValueError, match=r"samples: \[5, 12\]. .*pass np.moveaxis\(X, -1, 0\)"):
         classifier().fit(np.moveaxis(IMAGES, 0, -1), Y)
+
+
+def test_a_validation_set_is_named():
+    for images, message in [
+        (ONE, r"X_val has 7 features.*For one image pass X_val\[None\]"),
+        (X.T, "X_val has the samples along its last axis: pass X_val.T"),
+        (IMAGES[:, :4], r"X_val has images of shape \(4, 7\)"),
+        (
+            X[:, np.newaxis],
+            r"X_val has images of shape \(1, 35\).*Rows are X_val.reshape\(len\(X_v",
+        ),
+        (COLORS, r"`X_val` has images of 3 channels.*X_val.mean\(axis=3\)"),
+        (
+            [picture.convert("RGB") for picture in PICTURES],
+            "`X_val` has PIL images of the mode RGB",
+        ),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            classifier().fit(IMAGES, Y, X_val=images, y_val=Y)
 
 
 def test_displays_and_mosaics_of_pictures(fitted, tmp_path):

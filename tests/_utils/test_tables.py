@@ -1,6 +1,7 @@
 """Tables of every library, as those of pandas, and what to write instead of the others."""
 
 import datetime
+import decimal
 import subprocess
 import sys
 
@@ -147,6 +148,33 @@ def test_missing_pixels_are_refused(fitted, library):
     for call in (fitted.predict, ImageNormalizer().fit):
         with pytest.raises(ValueError, match="Input X contains NaN"):
             call(table)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("column", ["decimals", "strings", "categories"])
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow", "duckdb"])
+def test_objects_are_numbers(fitted, library, column):
+    values = [str(value) for value in FRAME["pixel 3"]]
+    values = list(map(decimal.Decimal, values)) if column == "decimals" else values
+    values = pa.array(values).dictionary_encode() if column == "categories" else pa.array(values)
+    table = pa.Table.from_pandas(FRAME).set_column(3, "pixel 3", values)
+    converters = {"pandas": pa.Table.to_pandas, "polars": pl.from_arrow, "arrow": lambda t: t}
+    table = {"duckdb": duckdb.from_arrow, **converters}[library](table)
+    expected = fitted.predict_proba(FRAME)
+    np.testing.assert_array_equal(fitted.predict_proba(table), expected)
+    model = classifier().fit(table, Y)
+    np.testing.assert_array_equal(model.predict_proba(FRAME), expected)
+
+
+@pytest.mark.parametrize("library", ["nullable", "polars", "arrow", "duckdb"])
+def test_bools_and_missing_bools(library):
+    table = TABLES[library](FRAME > 127)
+    expected = ImageNormalizer().fit_transform(FRAME > 127)
+    np.testing.assert_array_equal(ImageNormalizer().fit_transform(table), expected)
+    frame = (FRAME > 127).astype("boolean").mask(FRAME.iloc[3, 3] == FRAME)
+    for fit in (classifier().fit, ImageNormalizer().fit):
+        with pytest.raises(ValueError, match="Input X contains NaN"):
+            fit(pa.Table.from_pandas(frame) if library == "arrow" else frame, Y)
 
 
 def test_sparse_columns_are_refused():
