@@ -23,13 +23,13 @@ Y = np.arange(12) % 2
 TASK = np.array(["a", "b"])[np.arange(12) // 2 % 2]
 FRAME = pd.DataFrame(np.random.default_rng(0).integers(0, 256, (12, 16)), columns=NAMES)
 TABLES = {
-    "polars": lambda frame: pl.DataFrame(frame.to_dict("list")),
+    "polars": pl.from_pandas,
     "arrow": pa.Table.from_pandas,
     "arrow batch": pa.RecordBatch.from_pandas,
     "arrow reader": lambda frame: pa.Table.from_pandas(frame).to_reader(),
     "duckdb": lambda frame: duckdb.from_arrow(pa.Table.from_pandas(frame)),
     "narwhals": narwhals.from_native,
-    "narwhals of polars": lambda frame: narwhals.from_native(pl.DataFrame(frame.to_dict("list"))),
+    "narwhals of polars": lambda frame: narwhals.from_native(pl.from_pandas(frame)),
     "nullable": lambda frame: frame.convert_dtypes(),
     "arrow in pandas": lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
 }
