@@ -281,7 +281,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images.
+            Training images in one of the :ref:`accepted forms <image_forms>`.
 
         y : array-like of shape (n_samples,)
             Class labels.

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.dataset import Dataset
 
+from .._utils._arrays import as_array
 from .._utils._sklearn import HasMethods, Interval, _fit_context
 from ..networks._registry import build_network
 from ..networks._shared_layers import SharedLayersNetwork
@@ -142,7 +143,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images of all tasks.
+            Training images of all tasks in one of the :ref:`accepted forms <image_forms>`.
 
         y : array-like of shape (n_samples,)
             Class labels, all strings or all numbers.
@@ -345,6 +346,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     def _split_off_task(self, X, task, *, reset, name="task"):
         if self.task_column is None:
             return X, task
+        X = as_array(X, "X")
         pixels, task = take_task_column(X, self.task_column, task, name)
         validate_data(self, X, reset=reset, skip_check_array=True)
         return pixels, task
