@@ -40,6 +40,7 @@ from ..training._state import (
     load_weights,
 )
 from ..training._trainer import Trainer
+from ._parameter_names import check_parameter_names
 from ._validation import (
     check_classes,
     check_images,
@@ -57,6 +58,27 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
     #: The network and its parameters at the time of the first fit.
     _network: tuple[str | type[torch.nn.Module], dict | None]
     class_weight: dict | str | None
+
+    def set_params(self, **params):
+        """Set parameters, also those of nested estimators, as in scikit-learn.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters; ``<component>__<parameter>`` is one of a nested estimator.
+
+        Returns
+        -------
+        self : estimator
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        check_parameter_names(self, params)
+        return super().set_params(**params)
 
     # The template of fit and partial_fit
 

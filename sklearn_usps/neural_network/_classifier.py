@@ -194,7 +194,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
     __module__ = "sklearn_usps"  # model files name public modules
 
     _parameter_constraints: ClassVar[dict] = {
-        "network": [StrOptions(set(NETWORKS)), type],
+        "network": [StrOptions(set(NETWORKS)), callable],  # `build_network` wants a class
         "network_params": [dict, None],
         "image_shape": [tuple, list, None],
         "optimizer": [StrOptions(set(OPTIMIZERS)), type],

@@ -49,6 +49,17 @@ _INFO = "sklearn-usps.json"
 _FORMAT = 1
 
 
+class UntrustedTypesError(ValueError):
+    """Error of :func:`load_model` for a file with types that are not trusted, named in `types`."""
+
+    def __init__(self, path, types: list[str]):
+        super().__init__(
+            f"{path} holds types that are not trusted: {', '.join(types)}. If you know them and "
+            f"the source of the file, call load_model(path, trusted={types})."
+        )
+        self.types = types
+
+
 def save_model(model: Any, path: str | os.PathLike, *, metadata: dict | None = None) -> None:
     """Save an estimator in a skops file.
 
@@ -92,7 +103,7 @@ def save_model(model: Any, path: str | os.PathLike, *, metadata: dict | None = N
     (ConvNetClassifier(lr=0.001), {'data': 'roweis'})
     """
     model = getattr(model, "best_estimator_", model)
-    if not isinstance(model, BaseEstimator):
+    if not isinstance(model, BaseEstimator) or hasattr(model, "module_"):  # a skorch net
         raise TypeError(f"model must be an estimator. Got an instance of {type(model)} instead.")
     metadata = {} if metadata is None else metadata
     _check_metadata(metadata)
@@ -170,10 +181,7 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
         written = f" It was written with {differences}." if differences else ""
         raise ValueError(f"{path} can't be loaded: {reason}.{written}") from error
     if unknown:
-        raise ValueError(
-            f"{path} holds types that are not trusted: {', '.join(unknown)}. If you know them and "
-            f"the source of the file, call load_model(path, trusted={unknown})."
-        )
+        raise UntrustedTypesError(path, unknown)
     if differences:
         warnings.warn(f"{path} was written with {differences}.", stacklevel=2)
     return model

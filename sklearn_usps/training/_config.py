@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import InputShapeSetter, LRScheduler
 
 from ..preprocessing import RandomDeformation
 from .optim._optimizers import find_optimizer
@@ -51,6 +51,22 @@ class TrainingConfig:
     verbose: int
 
     def __post_init__(self):
+        for callback in self.callbacks:
+            if not hasattr(_without_name(callback), "on_epoch_end"):
+                raise TypeError(
+                    "callbacks must be a list of skorch callbacks, or of tuples of name and "
+                    f"callback. Got {callback!r} in it."
+                )
+            if isinstance(_without_name(callback), InputShapeSetter):
+                raise ValueError(
+                    "The callback InputShapeSetter has no use: `network` gets the shape of the "
+                    "images as `image_shape`."
+                )
+        if isinstance(self.augmentation, type):
+            name = self.augmentation.__name__
+            raise TypeError(
+                f"augmentation must be an instance, not a class: augmentation={name}()."
+            )
         if self.lr_schedule != "constant" and any(map(_is_lr_scheduler, self.callbacks)):
             raise ValueError(
                 "An LRScheduler among the callbacks has no effect beside "
@@ -88,8 +104,12 @@ class TrainingConfig:
         return replace(self, callbacks=(), patience=None, verbose=0)
 
 
+def _without_name(callback):
+    return callback[-1] if isinstance(callback, tuple) and callback else callback
+
+
 def _is_lr_scheduler(callback) -> bool:
-    return isinstance(callback[1] if isinstance(callback, tuple) else callback, LRScheduler)
+    return isinstance(_without_name(callback), LRScheduler)
 
 
 def find_device(device: str) -> str:

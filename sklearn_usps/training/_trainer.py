@@ -16,23 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
+from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ._callbacks import training_callbacks
+from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
 from ._config import TrainingConfig, use_one_thread_in_fork
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from .optim._learning_rates import SCHEDULES, rate_factors
 
 #: Number of images to evaluate at once where no gradient is needed.
 INFERENCE_BATCH_SIZE = 512
-
-_BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-
-
-class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
-    """Request of a callback to end the training, which in skorch is a KeyboardInterrupt."""
 
 
 class Trainer(NeuralNetClassifier):
@@ -78,8 +72,8 @@ class Trainer(NeuralNetClassifier):
         super().initialize_callbacks()
         callbacks = [callback for _, callback in self.callbacks_]
         self.listeners_ = {
-            event: [getattr(each, event) for each in callbacks if _overrides(each, event)]
-            for event in _BATCH_EVENTS
+            event: [getattr(each, event) for each in callbacks if overrides(each, event)]
+            for event in BATCH_EVENTS
         }
         return self
 
@@ -119,9 +113,11 @@ class Trainer(NeuralNetClassifier):
         """
         # Before skorch, which swallows Ctrl-C from here on.
         self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
-        self.train_split: Any = lambda *args: (data, valid_data)
-        self.partial_fit(data.dataset.X, data.dataset.y)
-        self.train_split = None  # it refers to the validation set
+        self.data_ = data, valid_data
+        try:
+            self.partial_fit(data.dataset.X, data.dataset.y)
+        finally:
+            del self.data_
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
@@ -138,21 +134,12 @@ class Trainer(NeuralNetClassifier):
             raise
 
     def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks at an event.
-
-        A KeyboardInterrupt out of an event of an epoch or a batch ends the training, also if it is
-        Ctrl-C that arrives there. Any other KeyboardInterrupt is the user's Ctrl-C.
-        """
-        try:
-            if method_name in _BATCH_EVENTS:
-                for listener in self.listeners_[method_name]:
-                    listener(self, **cb_kwargs)
-            else:
-                super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as error:
-            if method_name.startswith(("on_epoch", "on_batch")):
-                raise StopTraining from error
-            raise
+        """Call the callbacks at an event, those of a batch only if they do anything there."""
+        listeners = self.listeners_.get(method_name)
+        if listeners is None:
+            getattr(self, method_name)(self, **cb_kwargs)
+            listeners = [getattr(callback, method_name) for _, callback in self.callbacks_]
+        call_listeners(self, method_name, listeners, cb_kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:
@@ -262,6 +249,12 @@ class Trainer(NeuralNetClassifier):
             group["lr"] = lr * group["lr_factor"]
 
     # The data
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        return self.data_
+
+    def __getstate__(self):  # for callbacks that pickle the net, without the images
+        return {name: value for name, value in super().__getstate__().items() if name != "data_"}
 
     def check_data(self, X, y=None):
         """Skip skorch's search for the classes, which are known: it copies all images."""
@@ -382,9 +375,3 @@ def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:
 
 def _probabilities(network, logits):
     return log_probabilities(network, logits).exp()
-
-
-def _overrides(callback, event: str) -> bool:
-    """Return True if a callback does anything at an event."""
-    method = getattr(callback, event)
-    return getattr(method, "__func__", method) is not getattr(Callback, event)
