@@ -27,7 +27,7 @@ from .._utils._sklearn import _check_partial_fit_first_call
 from ..networks._registry import build_network, seeded_global_rng
 from ..training._config import (
     TrainingConfig,
-    find_device_or_cpu,
+    find_saved_device,
     use_one_thread_in_fork,
 )
 from ..training._data import LabeledImages, split_samples
@@ -274,6 +274,8 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self):
         state = dict(super().__getstate__())
+        if isinstance(state.get("device"), torch.device):
+            state["device"] = str(state["device"])
         if "_metadata_request" in state:
             state["_metadata_request"] = _plain_requests(state["_metadata_request"])
         if (net := state.pop("net_", None)) is not None:
@@ -307,7 +309,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             check_weight_sizes(lambda: self._build_network(generator), network_params, net_state)
         module = self._build_network(generator)
         load_weights(module, net_state)
-        device = find_device_or_cpu(base.device)
+        device = find_saved_device(base.device)
         config = _make_config(base, device=device, callbacks=None, early_stopping=False, verbose=0)
         trainer = self._make_trainer(module, config, generator)
         load_trainer_state(trainer, net_state, self.history_)

@@ -6,13 +6,13 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
+import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._sklearn import Interval, StrOptions, _fit_context
 from ..networks._registry import NETWORKS
-from ..training._config import DEVICES
 from ..training.optim._learning_rates import SCALINGS, SCHEDULES
 from ..training.optim._optimizers import OPTIMIZERS
 from ._base import BaseConvNet
@@ -113,8 +113,9 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         indices as targets, and stop the training by a KeyboardInterrupt in an `on_epoch_…` or
         `on_batch_…` method. :class:`skorch.callbacks.LRScheduler` needs ``lr_schedule="constant"``.
 
-    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
-        Device to compute on. "auto" takes the first available of "cuda", "mps" and "cpu".
+    device : {"auto", "cpu", "cuda", "mps"}, str or torch.device, default="auto"
+        Device to compute on, also by its index as "cuda:1". "auto" takes the first available of
+        "cuda", "mps" and "cpu".
 
     random_state : int, RandomState instance or None, default=None
         Seed of all random numbers. With an int, fits on the CPU are the same to the bit for equal
@@ -215,7 +216,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "callbacks": [list, tuple, None],
-        "device": [StrOptions(set(DEVICES))],
+        "device": [str, torch.device],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,6 @@ from skorch.callbacks import InputShapeSetter, LRScheduler
 from ..preprocessing import RandomDeformation
 from .optim._optimizers import find_optimizer
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 #: The parameters that a configuration takes over without a change.
 _UNCHANGED = (
     *("lr", "lr_schedule", "lr_scaling", "sampling", "batch_size", "max_epochs"),
@@ -46,7 +46,7 @@ class TrainingConfig:
     callbacks: tuple
     #: Number of epochs to wait for a smaller validation loss; None: no early stopping.
     patience: int | None
-    #: "cpu", "cuda" or "mps".
+    #: "cpu", "mps", or "cuda" with or without an index, such as "cuda:1".
     device: str
     verbose: int
 
@@ -112,37 +112,61 @@ def _is_lr_scheduler(callback) -> bool:
     return isinstance(_without_name(callback), LRScheduler)
 
 
-def find_device(device: str) -> str:
-    """Return the device that a name stands for on this machine."""
+def find_device(device: str | torch.device) -> str:
+    """Return the name of a device on this machine, the fastest for "auto".
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here, or torch's word does not name one to compute on.
+    """
     if device == "auto":
-        return next((name for name in ("cuda", "mps") if _is_available(name)), "cpu")
-    if not _is_available(device):
+        return next(kind for kind in ("cuda", "mps", "cpu") if _count_devices(kind))
+    kind, index = _parse_device(device)
+    n_devices = _count_devices(kind)
+    if index >= n_devices:
+        there = ", ".join(f"'{kind}:{i}'" for i in range(n_devices))
         raise ValueError(
-            f"device={device!r} is not available on this machine: set device='auto' or 'cpu'."
+            f"device={str(device)!r} is not available: this machine has "
+            f"{f'only {there}' if there else f'no {kind!r}'}. Set device='auto' or 'cpu'."
         )
-    return device
+    return str(device) if kind == "cuda" else kind  # without an index, torch's current device
 
 
-def find_device_or_cpu(device: str) -> str:
-    """Return the device that a name stands for on this machine, or with a warning the CPU."""
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {DEVICES}")
-    if device == "auto" or _is_available(device):
+def find_saved_device(device: str | torch.device) -> str:
+    """Return the name of a device of a saved model, or with a warning one that there is here.
+
+    Instead of a missing "cuda:1" it is "cuda", and instead of a missing "cuda" the CPU.
+    """
+    if device == "auto":
         return find_device(device)
+    kind, index = _parse_device(device)
+    if index < _count_devices(kind):
+        return find_device(device)
+    found = kind if _count_devices(kind) else "cpu"
     warnings.warn(
-        f"The classifier was fitted with device={device!r}, which is not available on this "
-        "machine: it predicts on the CPU.",
+        f"The classifier was fitted with device={str(device)!r}, which is not available on this "
+        f"machine: it predicts with device={found!r}.",
         stacklevel=3,
     )
-    return "cpu"
+    return found
 
 
-def _is_available(device: str) -> bool:
-    return {
-        "cpu": lambda: True,
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-    }[device]()
+def _parse_device(device: str | torch.device) -> tuple[str, int]:
+    """Return the kind of a device and its index."""
+    parts = re.fullmatch(r"(cpu|cuda|mps)(?::([0-9]{1,9}))?", str(device))
+    if parts is None:
+        raise ValueError(
+            "device must be 'auto', 'cpu', 'cuda', 'mps', one with an index such as 'cuda:1', or "
+            f"a torch.device of these. Got {str(device)!r} instead."
+        )
+    return parts[1], int(parts[2] or 0)
+
+
+def _count_devices(kind: str) -> int:
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return int(kind == "cpu" or torch.backends.mps.is_available())
 
 
 def use_one_thread_in_fork() -> None:
