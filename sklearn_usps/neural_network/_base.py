@@ -40,9 +40,10 @@ from ..training._state import (
     load_weights,
 )
 from ..training._trainer import Trainer
-from ._parameter_names import check_parameter_names
+from ._parameters import check_parameter_names
 from ._validation import (
     check_classes,
+    check_groups,
     check_images,
     check_partial_fit_params,
     check_training_images,
@@ -99,6 +100,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         sample_weight=None,
         *,
         task=None,
+        groups=None,
         partial=False,
         classes=None,
         random_state=None,
@@ -116,7 +118,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         X, task = self._split_off_task(X, task, reset=not continuing)
         X, y, value_range = check_training_images(base, X, y, reset=not continuing)
         self._set_classes(y, task, classes, continuing=continuing, partial=partial)
-        weights = check_weights(sample_weight, X)
+        weights, groups = check_weights(sample_weight, X), check_groups(groups, X)
         data = LabeledImages(X, self._encode(y, task), weights)
         random_state = check_random_state(
             base.random_state if random_state is None else random_state
@@ -133,6 +135,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
                 base.class_weight,
                 valid=self._check_validation_set(base, **validation),
                 fraction=base.validation_fraction if base.early_stopping else None,
+                groups=groups,
                 random_state=random_state,
             )
             self._check_two_classes(train.targets, data.y)

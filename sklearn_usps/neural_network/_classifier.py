@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._sklearn import Interval, StrOptions, _fit_context
+from .._utils._sklearn import _fit_context
 from ..networks._registry import NETWORKS
-from ..training.optim._learning_rates import SCALINGS, SCHEDULES
-from ..training.optim._optimizers import OPTIMIZERS
 from ._base import BaseConvNet
+from ._parameters import CONSTRAINTS
 from ._validation import accuracy, check_images
 
 
@@ -194,32 +191,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
 
     __module__ = "sklearn_usps"  # model files name public modules
 
-    _parameter_constraints: ClassVar[dict] = {
-        "network": [StrOptions(set(NETWORKS)), callable],  # `build_network` wants a class
-        "network_params": [dict, None],
-        "image_shape": [tuple, list, None],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), type],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "lr_schedule": [StrOptions({"constant", *SCHEDULES})],
-        "lr_scaling": [StrOptions({"none", *SCALINGS})],
-        "sampling": [StrOptions({"shuffle", "replacement"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "augmentation": [StrOptions({"default"}), callable, None],
-        "test_time_augmentation": ["boolean"],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "warm_start": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "callbacks": [list, tuple, None],
-        "device": [str, torch.device],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: ClassVar[dict] = CONSTRAINTS
 
     def __init__(
         self,
@@ -275,7 +247,17 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)  # the augmentation is not validated yet
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        groups=None,
+    ):
         """Train the network.
 
         Parameters
@@ -289,15 +271,14 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights; only their ratios matter. Samples of weight zero are left out.
 
-        X_val : array-like of shape (n_val, n_features) or (n_val, height, width), default=None
-            Validation images, evaluated after each epoch and used by `early_stopping`. With
-            metadata routing, ``Pipeline(..., transform_input=["X_val"])`` transforms them as `X`.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Validation samples in the forms of `X`, `y` and `sample_weight`, evaluated after each
+            epoch and used by `early_stopping`. With metadata routing,
+            ``Pipeline(..., transform_input=["X_val"])`` transforms `X_val` as `X`.
 
-        y_val : array-like of shape (n_val,), default=None
-            Class labels of the validation images.
-
-        sample_weight_val : array-like of shape (n_val,), default=None
-            Sample weights of the validation images.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, such as its writer. `early_stopping` holds out whole groups, with
+            about `validation_fraction` of each class; nothing else uses them.
 
         Returns
         -------
@@ -310,7 +291,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
             If parameters or data are invalid, or the loss becomes infinite or NaN.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        return self._fit(X, y, sample_weight, **validation)
+        return self._fit(X, y, sample_weight, groups=groups, **validation)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -321,17 +302,11 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images.
-
-        y : array-like of shape (n_samples,)
-            Class labels.
+        X, y, sample_weight : array-like
+            Training images, class labels and sample weights, as in `fit`.
 
         classes : array-like of shape (n_classes,), default=None
             All class labels of all calls. Required in the first call.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights; only their ratios matter. Samples of weight zero are left out.
 
         Returns
         -------

@@ -120,6 +120,20 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
     return weights
 
 
+def check_groups(groups, X: np.ndarray) -> np.ndarray | None:
+    """Check the group of each sample, of which none may be missing."""
+    if groups is None:
+        return None
+    groups = np.asarray(check_labels(groups, "groups"))
+    if groups.ndim != 1:
+        raise ValueError(
+            f"groups must be an array-like of shape (n_samples,). Got the shape {groups.shape}."
+        )
+    check_consistent_length(X, groups)
+    assert_all_finite(groups, input_name="groups")
+    return groups
+
+
 def check_partial_fit_params(classifier) -> None:
     """Raise a ValueError for parameters that `partial_fit` can't have, as in scikit-learn."""
     if classifier.early_stopping:

@@ -15,6 +15,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from ._group_split import split_groups
+
 #: Approximate number of images of a block: negligible overhead per block, in few megabytes.
 BLOCK_SIZE = 2048
 
@@ -129,14 +131,16 @@ def split_samples(
     *,
     valid: LabeledImages | None = None,
     fraction: float | None = None,
+    groups: np.ndarray | None = None,
     random_state=None,
-    group_of: Callable | None = None,
+    task_of: Callable | None = None,
 ) -> tuple[WeightedSubset, WeightedSubset | None]:
     """Return the samples to train on and those to validate on, or None.
 
-    Without separate samples `valid`, a fraction of each class is held out. Sample weights count in
-    both, weights of `classes` in training only. ``group_of(y)`` returns the group of each sample,
-    such as its task; the weights of each group then have a mean of one.
+    Without separate samples `valid`, a fraction of each class is held out, of whole `groups` if
+    there are some. Sample weights count in both, weights of `classes` in training only.
+    ``task_of(y)`` returns the task of each sample; the weights of each task then have a mean of
+    one.
     """
     X, y, weights = data
     if weights is not None:
@@ -151,17 +155,20 @@ def split_samples(
         valid_rows, valid_weights = _combine_weights(valid.y, classes, valid.weights, None)
         valid_samples = Dataset(valid.X, valid.y)
     elif fraction is not None:
-        _check_fraction(y[rows], classes, fraction)
-        kept, held_out = train_test_split(
-            np.arange(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state
-        )
+        if groups is None:
+            _check_fraction(y[rows], classes, fraction)
+            kept, held_out = train_test_split(
+                range(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state
+            )
+        else:
+            kept, held_out = split_groups(y[rows], groups[rows], classes, fraction, random_state)
         valid_rows, valid_samples = rows[held_out], samples
         valid_weights = None if weights is None else weights[valid_rows]
         rows, train_weights = rows[kept], None if train_weights is None else train_weights[kept]
 
     def subset(samples, rows, weights):
-        if group_of is not None and weights is not None:
-            weights = _scale_by_group(weights, group_of(samples.y[rows]))
+        if task_of is not None and weights is not None:
+            weights = _scale_by_task(weights, task_of(samples.y[rows]))
         return WeightedSubset(samples, rows, weights)
 
     train = subset(samples, rows, train_weights)
@@ -229,7 +236,7 @@ def scale_weights(weights: np.ndarray) -> np.ndarray:
     return np.ldexp(weights, -np.frexp(abs(weights).max(initial=0))[1])
 
 
-def _scale_by_group(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return weights of which those of each group have a mean of one."""
-    means = np.bincount(groups, weights) / np.maximum(np.bincount(groups), 1)
-    return weights / means[groups]
+def _scale_by_task(weights: np.ndarray, tasks: np.ndarray) -> np.ndarray:
+    """Return weights of which those of each task have a mean of one."""
+    means = np.bincount(tasks, weights) / np.maximum(np.bincount(tasks), 1)
+    return weights / means[tasks]

@@ -1,8 +1,44 @@
-"""Errors for parameters that an estimator does not have, which name what to set instead."""
+"""The parameters of a classifier: constraints on their values, and errors for wrong names."""
 
 from __future__ import annotations
 
+from numbers import Integral, Real
 from typing import Any
+
+import torch
+
+from .._utils._sklearn import Interval, StrOptions
+from ..networks._registry import NETWORKS
+from ..training.optim._learning_rates import SCALINGS, SCHEDULES
+from ..training.optim._optimizers import OPTIMIZERS
+
+#: Constraints on the parameters of `ConvNetClassifier`, in its order.
+CONSTRAINTS: dict[str, list] = {
+    "network": [StrOptions(set(NETWORKS)), callable],  # `build_network` wants a class
+    "network_params": [dict, None],
+    "image_shape": [tuple, list, None],
+    "optimizer": [StrOptions(set(OPTIMIZERS)), type],
+    "lr": [Interval(Real, 0, None, closed="neither")],
+    "momentum": [Interval(Real, 0, 1, closed="left")],
+    "weight_decay": [Interval(Real, 0, None, closed="left")],
+    "lr_schedule": [StrOptions({"constant", *SCHEDULES})],
+    "lr_scaling": [StrOptions({"none", *SCALINGS})],
+    "sampling": [StrOptions({"shuffle", "replacement"})],
+    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+    "augmentation": [StrOptions({"default"}), callable, None],
+    "test_time_augmentation": ["boolean"],
+    "class_weight": [dict, StrOptions({"balanced"}), None],
+    "warm_start": ["boolean"],
+    "early_stopping": ["boolean"],
+    "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+    "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+    "callbacks": [list, tuple, None],
+    "device": [str, torch.device],
+    "random_state": ["random_state"],
+    "verbose": ["verbose"],
+}
 
 #: What takes the place of parameters of skorch, MLPClassifier, Keras and AutoML libraries.
 _REPLACEMENTS = {
