@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         With `partial` the training is one epoch at a constant learning rate that goes on from where
         the last one ended. Return the trainer, its training data and its validation data or None.
         """
+        start = time.perf_counter()
         use_one_thread_in_fork()
         base, continuing = self._start_fit(partial)
         if partial:
@@ -139,7 +141,8 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
                 random_state=random_state,
             )
             self._check_two_classes(train.targets, data.y)
-            config = _make_config(base)
+            deadline = None if base.max_time is None else start + base.max_time
+            config = _make_config(base, deadline=deadline)
         previous = self.net_ if continuing else None
         trainer = self._build_trainer(base, config, seed, previous, keep_optimizer=partial)
         update_value_range(base, value_range)

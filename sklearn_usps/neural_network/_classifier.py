@@ -75,7 +75,11 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         can't train on batches of one image smaller than 5 × 5.
 
     max_epochs : int, default=20
-        Number of passes over the training images; the maximum with `early_stopping`.
+        Number of passes over the training images; the maximum with `early_stopping` or `max_time`.
+
+    max_time : float, default=None
+        Time limit for `fit` in seconds, in (0, inf). The training ends with the last epoch that
+        fits, at least one, and the schedule with it. The result then depends on the machine.
 
     label_smoothing : float, default=0.05
         Label smoothing [5]_, in [0, 1). Networks with a loss of their own ignore it.
@@ -208,6 +212,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         sampling="shuffle",
         batch_size=128,
         max_epochs=20,
+        max_time=None,
         label_smoothing=0.05,
         augmentation="default",
         test_time_augmentation=False,
@@ -233,6 +238,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         self.sampling = sampling
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.max_time = max_time
         self.label_smoothing = label_smoothing
         self.augmentation = augmentation
         self.test_time_augmentation = test_time_augmentation
@@ -298,7 +304,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         """Train for one epoch at the constant learning rate `lr`.
 
         Network, optimizer and random numbers continue from the last call of `fit` or `partial_fit`.
-        `lr_schedule` and `max_epochs` are ignored.
+        `lr_schedule`, `max_epochs` and `max_time` are ignored.
 
         Parameters
         ----------

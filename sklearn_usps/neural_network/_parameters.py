@@ -26,6 +26,7 @@ CONSTRAINTS: dict[str, list] = {
     "sampling": [StrOptions({"shuffle", "replacement"})],
     "batch_size": [Interval(Integral, 1, None, closed="left")],
     "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "max_time": [Interval(Real, 0, None, closed="neither"), None],
     "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     "augmentation": [StrOptions({"default"}), callable, None],
     "test_time_augmentation": ["boolean"],

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
+import time
 
 from skorch.callbacks import Callback, EarlyStopping, ProgressBar
 
 from ._config import TrainingConfig
+from ._time_limit import TimeLimit
 
 BOLD, PLAIN = "\033[1m", "\033[0m"
 BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -70,7 +72,7 @@ def _key_advice(net, name: str, key: str) -> str:
 
 
 def training_callbacks(config: TrainingConfig) -> list:
-    """Return the callbacks of a training: ours for output, the user's, and early stopping."""
+    """Return the callbacks of a training: ours for output, the user's, and those that end it."""
     callbacks: list = []
     # The bar is wiped off before the log prints the line of the epoch, so it comes first.
     if config.verbose >= 2 and sys.stderr.isatty():
@@ -82,6 +84,8 @@ def training_callbacks(config: TrainingConfig) -> list:
         # Any smaller loss counts, so that the best epoch is the one with the smallest.
         stopping = EarlyStopping(patience=config.patience, threshold=0, load_best=True)
         callbacks.append(("early_stopping", stopping))
+    if config.deadline is not None:
+        callbacks.append(("time_limit", TimeLimit(config.deadline)))
     return callbacks
 
 
@@ -115,6 +119,8 @@ class EpochLog(Callback):
             parts[-1] += f" ({', '.join(named)})"
         n_left = self.n_epochs_ - epoch["epoch"]
         left = n_left * sum(e["dur"] for e in epochs) / len(epochs)
+        if net.config.deadline is not None:
+            left = max(0, min(left, net.config.deadline - time.perf_counter()))
         parts += [f"{epoch['dur']:6.2f} s", f"{left:4.0f} s left"]
         print("   ".join(parts), flush=True)
 

@@ -46,6 +46,8 @@ class TrainingConfig:
     callbacks: tuple
     #: Number of epochs to wait for a smaller validation loss; None: no early stopping.
     patience: int | None
+    #: Time of `time.perf_counter` to end before, by a whole number of epochs; None: no time limit.
+    deadline: float | None
     #: "cpu", "mps", or "cuda" with or without an index, such as "cuda:1".
     device: str
     verbose: int
@@ -75,7 +77,10 @@ class TrainingConfig:
 
     @classmethod
     def from_params(cls, params: dict[str, Any], image_shape: tuple[int, int]) -> TrainingConfig:
-        """Resolve the parameters of a :class:`~sklearn_usps.ConvNetClassifier`."""
+        """Resolve the parameters of a :class:`~sklearn_usps.ConvNetClassifier`.
+
+        They may include the `deadline` that follows from `max_time`.
+        """
         device = find_device(params["device"])
         by_name = isinstance(params["network"], str)
         optimizer, options = find_optimizer(
@@ -95,13 +100,14 @@ class TrainingConfig:
             augmentation=RandomDeformation() if isinstance(augmentation, str) else augmentation,
             callbacks=tuple(params["callbacks"] or ()),
             patience=params["n_iter_no_change"] if params["early_stopping"] else None,
+            deadline=params.get("deadline"),
             device=device,
             **{name: params[name] for name in _UNCHANGED},
         )
 
     def without_callbacks(self) -> TrainingConfig:
-        """Return the same without callbacks, early stopping and output."""
-        return replace(self, callbacks=(), patience=None, verbose=0)
+        """Return the same without callbacks, early stopping, time limit and output."""
+        return replace(self, callbacks=(), patience=None, deadline=None, verbose=0)
 
 
 def _without_name(callback):

@@ -23,6 +23,7 @@ from torch.nn import functional
 from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
 from ._config import TrainingConfig, use_one_thread_in_fork
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
+from ._time_limit import PacedSchedule
 from .optim._learning_rates import SCHEDULES, rate_factors
 
 #: Number of images to evaluate at once where no gradient is needed.
@@ -58,7 +59,7 @@ class Trainer(NeuralNetClassifier):
         self.n_classes = n_classes
 
     #: Learning rate factors of all batches of a training; None: constant.
-    schedule_: np.ndarray | None = None
+    schedule_: np.ndarray | PacedSchedule | None = None
 
     @property
     def _default_callbacks(self):
@@ -112,7 +113,7 @@ class Trainer(NeuralNetClassifier):
             If a loss or, after the last step, a logit is infinite or NaN.
         """
         # Before skorch, which swallows Ctrl-C from here on.
-        self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
+        self.make_lr_schedule(self.max_epochs, len(self.get_iterator(data, training=True)))
         self.data_ = data, valid_data
         try:
             self.partial_fit(data.dataset.X, data.dataset.y)
@@ -230,10 +231,15 @@ class Trainer(NeuralNetClassifier):
             "if its values are large."
         )
 
-    def make_lr_schedule(self, n_steps: int) -> None:
+    def make_lr_schedule(self, n_epochs: int, n_batches: int) -> None:
         """Compute the learning rate factors of all batches."""
         schedule = SCHEDULES.get(self.config.lr_schedule)
-        self.schedule_ = None if schedule is None else schedule(n_steps)
+        if schedule is None:
+            self.schedule_ = None
+        elif (limit := dict(self.callbacks_).get("time_limit")) is not None:
+            self.schedule_ = PacedSchedule(schedule, n_epochs, n_batches, limit)
+        else:
+            self.schedule_ = schedule(n_epochs * n_batches)
 
     def current_lr(self) -> float:
         """Return the learning rate of the next batch, without the factors of layers."""
