@@ -9,7 +9,7 @@ import time
 from skorch.callbacks import Callback, EarlyStopping, ProgressBar
 
 from ._config import TrainingConfig
-from ._time_limit import TimeLimit
+from .optim._time_limit import TimeLimit
 
 BOLD, PLAIN = "\033[1m", "\033[0m"
 BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -75,7 +75,7 @@ def training_callbacks(config: TrainingConfig) -> list:
     """Return the callbacks of a training: ours for output, the user's, and those that end it."""
     callbacks: list = []
     # The bar is wiped off before the log prints the line of the epoch, so it comes first.
-    if config.verbose >= 2 and sys.stderr.isatty():
+    if config.verbose >= 2 and _is_terminal(sys.stderr):
         callbacks.append(("progress_bar", EpochBar()))
     if config.verbose:
         callbacks.append(("epoch_log", EpochLog()))
@@ -106,7 +106,7 @@ class EpochLog(Callback):
         epochs = net.history[self.n_before_ :]
         epoch = epochs[-1]
         number = f"Epoch {epoch['epoch']:{len(str(self.n_epochs_))}}/{self.n_epochs_}"
-        if _is_best(epochs) and sys.stdout.isatty():
+        if _is_best(epochs) and _is_terminal(sys.stdout):
             number = BOLD + number + PLAIN
         parts = [number, f"train error {epoch['train_error']:7.2%}"]
         key = "train_error"
@@ -123,6 +123,11 @@ class EpochLog(Callback):
             left = max(0, min(left, net.config.deadline - time.perf_counter()))
         parts += [f"{epoch['dur']:6.2f} s", f"{left:4.0f} s left"]
         print("   ".join(parts), flush=True)
+
+
+def _is_terminal(stream) -> bool:
+    """Return True if a stream, which a program without a console may lack, is a terminal."""
+    return stream is not None and stream.isatty()
 
 
 def _is_best(epochs) -> bool:

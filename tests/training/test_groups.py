@@ -13,7 +13,7 @@ from sklearn_usps import (
     ImageNormalizer,
     MultiTaskConvNetClassifier,
 )
-from sklearn_usps.training._group_split import split_groups
+from sklearn_usps.training._data import split_groups
 
 FAST = {"network": "luacnn", "max_epochs": 1, "batch_size": 32, "random_state": 0}
 seen: list = []  # a clone of a callback has a copy of its attributes
