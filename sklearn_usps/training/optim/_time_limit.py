@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 
@@ -74,7 +75,7 @@ class PacedSchedule:
         self.n_steps, self.progress = 0, 0.0
 
     def __len__(self) -> int:
-        return self.n_epochs * self.n_batches
+        return min(self.n_epochs * self.n_batches, sys.maxsize)
 
     def __getitem__(self, n_steps: int) -> float:
         if n_steps > self.n_steps:  # also asked for at the begin of an epoch
