@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from skorch.callbacks import InputShapeSetter, LRScheduler
+from skorch.callbacks import EarlyStopping, InputShapeSetter, LRScheduler
 
+from .._utils._warnings import warn_user
 from ..preprocessing import RandomDeformation
 from .optim._optimizers import find_optimizer
 
@@ -54,16 +54,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         for callback in self.callbacks:
-            if not hasattr(_without_name(callback), "on_epoch_end"):
-                raise TypeError(
-                    "callbacks must be a list of skorch callbacks, or of tuples of name and "
-                    f"callback. Got {callback!r} in it."
-                )
-            if isinstance(_without_name(callback), InputShapeSetter):
-                raise ValueError(
-                    "The callback InputShapeSetter has no use: `network` gets the shape of the "
-                    "images as `image_shape`."
-                )
+            _check_callback(callback)
         if isinstance(self.augmentation, type):
             name = self.augmentation.__name__
             raise TypeError(
@@ -110,6 +101,31 @@ class TrainingConfig:
         return replace(self, callbacks=(), patience=None, deadline=None, verbose=0)
 
 
+def _check_callback(callback) -> None:
+    """Check that skorch can call a callback, and that it does what it is there for."""
+    named, callback = callback, _without_name(callback)
+    if not hasattr(callback, "on_epoch_end"):
+        raise TypeError(
+            "callbacks must be a list of skorch callbacks, or of tuples of name and callback. Got "
+            f"{named!r} in it."
+        )
+    name = type(callback).__name__
+    if isinstance(callback, InputShapeSetter):
+        raise ValueError(
+            f"The callback {name} has no use: `network` gets the shape of the images as "
+            "`image_shape`."
+        )
+    remedy = None
+    if isinstance(callback, EarlyStopping) and callback.lower_is_better:
+        remedy = "lower_is_better=False"
+    elif _is_lr_scheduler(callback) and getattr(callback, "mode", "min") == "min":
+        remedy = "mode='max'"
+    if remedy and str(callback.monitor).endswith("_acc"):
+        warn_user(
+            f"The callback {name} monitors {callback.monitor!r} as if it should fall: set {remedy}."
+        )
+
+
 def _without_name(callback):
     return callback[-1] if isinstance(callback, tuple) and callback else callback
 
@@ -136,7 +152,9 @@ def find_device(device: str | torch.device) -> str:
             f"device={str(device)!r} is not available: this machine has "
             f"{f'only {there}' if there else f'no {kind!r}'}. Set device='auto' or 'cpu'."
         )
-    return str(device) if kind == "cuda" else kind  # without an index, torch's current device
+    if kind == "cuda" and ":" in str(device):
+        return f"cuda:{index}"
+    return kind  # of "cuda", torch's current device
 
 
 def find_saved_device(device: str | torch.device) -> str:
@@ -150,10 +168,9 @@ def find_saved_device(device: str | torch.device) -> str:
     if index < _count_devices(kind):
         return find_device(device)
     found = kind if _count_devices(kind) else "cpu"
-    warnings.warn(
+    warn_user(
         f"The classifier was fitted with device={str(device)!r}, which is not available on this "
-        f"machine: it predicts with device={found!r}.",
-        stacklevel=3,
+        f"machine: it predicts with device={found!r}."
     )
     return found
 

@@ -1,6 +1,7 @@
 """Callbacks of skorch that look for figures which the history does not have."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -67,6 +68,24 @@ def test_early_stopping_by_the_accuracy(bars):
     accuracies = [epoch["valid_acc"] for epoch in classifier.history_]
     assert len(accuracies) < 50
     assert np.argmax(accuracies) + 1 == len(accuracies) - 2 == stop.best_epoch_
+
+
+@pytest.mark.parametrize(
+    ("callback", "remedy"),
+    [
+        (EarlyStopping(monitor="valid_acc"), "lower_is_better=False"),
+        (LRScheduler("ReduceLROnPlateau", monitor="valid_acc"), "mode='max'"),
+    ],
+)
+def test_an_accuracy_taken_for_a_loss(callback, remedy, bars):
+    classifier = ConvNetClassifier(early_stopping=True, **FAST)
+    with pytest.warns(UserWarning, match=f"'valid_acc' as if it should fall: set {remedy}"):
+        classifier.set_params(callbacks=[("mine", callback)]).fit(*bars)
+    name, _, value = remedy.partition("=")
+    setattr(callback, name, eval(value))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.set_params(callbacks=[callback]).fit(*bars)
 
 
 def test_keys_that_another_callback_records(bars):
