@@ -107,6 +107,22 @@ def test_groups_of_several_tasks(two_tasks):
     assert all("valid_loss" in each for each in model.history_[0]["tasks"].values())
 
 
+def test_a_search_routes_groups_to_several_tasks(two_tasks):
+    X, y, task = two_tasks
+    seen.clear()
+    writers = np.arange(160) // 2 % 16
+    X = X.copy()
+    X[:, 0] = writers / 16
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = MultiTaskConvNetClassifier(classifier())
+        model.set_fit_request(groups=True, task=True).set_score_request(task=True)
+        search = GridSearchCV(model, {"estimator__lr": [0.01]}, cv=GroupKFold(2))
+        search.fit(X, y, groups=writers, task=task)
+    assert len(seen) == 3
+    assert all(train.isdisjoint(valid) for train, valid in seen)
+    assert 0 <= search.best_score_ <= 1
+
+
 @pytest.mark.parametrize("search", [GridSearchCV, BatchedGridSearchCV])
 @pytest.mark.parametrize("in_pipeline", [False, True])
 def test_searches_route_groups_to_splitter_and_classifier(search, in_pipeline, written):
