@@ -116,8 +116,8 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     trusted : list of str or type, default=None
         Further types that the file may hold, such as the class of your own network: their full
         names or the types themselves. Trust only types that you know, since their code is run.
-        Always trusted are :func:`trusted_types`, arrays, plain values and the ufuncs of numpy and
-        scipy.
+        Always trusted are :func:`~sklearn_usps.persistence.trusted_types`, arrays, plain values
+        and the ufuncs of numpy and scipy.
 
     Returns
     -------

@@ -23,17 +23,17 @@ TRUSTED_TYPES = {
 
 
 def trusted_types() -> list[str]:
-    """Return the names of the types that :func:`load_model` trusts.
+    """Return the names of the types that :func:`~sklearn_usps.load_model` trusts.
 
-    Programs that load a file of :func:`save_model` by :func:`skops.io.load`, or by the skops format
-    of MLflow, need them as the argument `trusted`. :func:`load_model` needs no such list, and
-    checks more: the sizes of arrays before memory is taken, and the format.
+    Programs that read a file of :func:`~sklearn_usps.save_model` by :func:`skops.io.load`, or by
+    the skops format of MLflow, need them as the argument `trusted`. `load_model` needs no such
+    list, and checks more: the sizes of arrays before memory is taken, and the format.
 
     Returns
     -------
     names : list of str
-        Full names, sorted: the classifiers, :class:`ImageNormalizer` and
-        :class:`RandomDeformation` of this library, `numpy.interp`, and from scikit-learn
+        Full names, sorted: the classifiers, `ImageNormalizer` and `RandomDeformation` of this
+        library, `numpy.interp`, and from scikit-learn
         `Pipeline`, `FeatureUnion`, `ColumnTransformer`, `Binarizer`, `FunctionTransformer`,
         `MaxAbsScaler`, `MinMaxScaler`, `Normalizer`, `PowerTransformer`, `QuantileTransformer`,
         `RobustScaler`, `StandardScaler`, `VarianceThreshold`, `PCA`, `LogisticRegression` and
