@@ -10,7 +10,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._utils._arrays import with_numpy_errors
-from .._utils._images import flatten_images, resolve_image_shape
+from .._utils._images import check_width, flatten_images, resolve_image_shape
 from .._utils._sklearn import (
     StrOptions,
     _check_n_features,
@@ -154,7 +154,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            The training images.
+            The training images in one of the :ref:`accepted forms <image_forms>`.
 
         y : None
             Ignored.
@@ -194,6 +194,8 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"method={self._fitted_method!r}. Call fit to start again."
             )
         X, given_shape = flatten_images(X)
+        if not first_call:
+            check_width(self, X, given_shape)
         X = validate_data(self, X, dtype=_DTYPES, reset=first_call)
         if self.method == "contrast":
             self.image_shape_ = resolve_image_shape(self.image_shape, given_shape, X.shape[1])
@@ -250,6 +252,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X, given_shape = flatten_images(X)
+        check_width(self, X, given_shape)
         X = validate_data(self, X, dtype=_DTYPES, reset=False)
         X_tr = np.empty(X.shape, dtype=np.float32 if X.dtype == np.uint8 else X.dtype)
         if self._fitted_method in ("global", "pixel"):
@@ -285,7 +288,8 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             The original images, float32 if X is float32, else float64.
         """
         check_is_fitted(self)
-        X, _ = flatten_images(X)
+        X, given_shape = flatten_images(X)
+        check_width(self, X, given_shape)
         X = check_array(X, dtype=_DTYPES[:2], input_name="X")
         _check_n_features(self, X, reset=False)
         X_original = np.multiply(X, self.scale_, dtype=X.dtype)
