@@ -73,6 +73,7 @@ def results(network, data, folder):
     found["predict"] = classifier.predict(X)
     found["proba"] = classifier.predict_proba(X)
     found["log_proba"] = classifier.predict_log_proba(X)
+    found["decision"] = classifier.decision_function(X)
     found["transform"] = np.asarray(classifier.transform(X))
     found["score"] = classifier.score(X, y, np.full(len(y), 1e-300))
     found["net"] = classifier.net_.predict_proba(X)
