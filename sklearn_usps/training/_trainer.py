@@ -247,7 +247,8 @@ class Trainer(NeuralNetClassifier):
         schedule = SCHEDULES.get(self.config.lr_schedule)
         if schedule is None:
             self.schedule_ = None
-        elif (limit := dict(self.callbacks_).get("time_limit")) is not None:
+        elif self.config.deadline is not None:
+            limit = dict(self.callbacks_)["time_limit"]
             self.schedule_ = PacedSchedule(schedule, n_epochs, n_batches, limit)
         else:
             self.schedule_ = schedule(n_epochs * n_batches)
