@@ -3,10 +3,11 @@
 scikit-learn's checks come afterwards. These stop conversions that numpy does silently.
 """
 
+import functools
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
 
 import numpy as np
 from scipy.sparse import issparse
@@ -29,6 +30,17 @@ _PROTOCOLS = ("__array__", "__array_interface__", "__dlpack__", "__cuda_array_in
 #: Modes of PIL images whose numbers are gray values; those of "P" are numbers of colors.
 _GRAY_MODES = {"1", "L", "F", "I", "I;16", "I;16L", "I;16B", "I;16N"}
 _PICTURE_FILE = re.compile(r".*\.(png|jpe?g|bmp|gif|tiff?|webp|p[bgpn]m)", re.IGNORECASE)
+
+
+def with_numpy_errors(method: Callable) -> Callable:
+    """Let a method meet floating-point errors as in a fresh process, whatever np.seterr was set."""
+
+    @functools.wraps(method)
+    def wrapper(*args, **kwargs):
+        with np.errstate(**NUMPY_ERRORS):  # type: ignore[arg-type]
+            return method(*args, **kwargs)
+
+    return wrapper
 
 
 def as_array(values, name: str):

@@ -9,7 +9,7 @@ from sklearn.utils.multiclass import unique_labels
 
 from .._utils._arrays import as_array
 from .._utils._images import flatten_images, resolve_image_shape
-from .._utils._models import input_image_shape, open_model
+from .._utils._models import describe, input_image_shape, open_model, which_part
 from .._utils._sklearn import _safe_indexing, check_pandas_support
 from .._utils._tiles import LINE, TileGrid, get_axes, set_title
 
@@ -197,8 +197,12 @@ class MisclassifiedDisplay:
             The display, drawn.
         """
         method_name = f"{cls.__name__}.from_estimator"
-        if not is_classifier(estimator):
-            raise ValueError(f"{method_name} only supports classifiers")
+        is_instance = hasattr(estimator, "__sklearn_tags__") and not isinstance(estimator, type)
+        if not is_instance or not is_classifier(estimator) or not hasattr(estimator, "predict"):
+            raise ValueError(
+                f"{method_name} only supports classifiers. Got {describe(estimator)} instead."
+                + which_part(estimator, "classes_", "estimator")
+            )
         images = _without_task(estimator, X, method_name)
         y_pred = np.asarray(estimator.predict(X))
         y_proba = None

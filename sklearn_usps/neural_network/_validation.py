@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_consistent_length
+from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import validate_data
 
@@ -108,6 +108,20 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
     if not np.any(weights):
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
+
+
+def check_groups(groups, X: np.ndarray) -> np.ndarray | None:
+    """Check the group of each sample, of which none may be missing."""
+    if groups is None:
+        return None
+    groups = np.asarray(check_labels(groups, "groups"))
+    if groups.ndim != 1:
+        raise ValueError(
+            f"groups must be an array-like of shape (n_samples,). Got the shape {groups.shape}."
+        )
+    check_consistent_length(X, groups)
+    assert_all_finite(groups, input_name="groups")
+    return groups
 
 
 def check_partial_fit_params(classifier) -> None:
