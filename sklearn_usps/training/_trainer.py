@@ -74,6 +74,12 @@ class Trainer(NeuralNetClassifier):
             ("valid_loss", PassthroughScoring("valid_loss")),
         ]
 
+    def initialize(self):
+        super().initialize()
+        # A network explains predictions as it makes them: without dropout and batch statistics.
+        self._set_training(False)
+        return self
+
     def initialize_callbacks(self):
         super().initialize_callbacks()
         callbacks = [callback for _, callback in self.callbacks_]
@@ -122,6 +128,7 @@ class Trainer(NeuralNetClassifier):
         self.train_split: Any = lambda *args: (data, valid_data)
         self.partial_fit(data.dataset.X, data.dataset.y)
         self.train_split = None  # it refers to the validation set
+        self._set_training(False)
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
