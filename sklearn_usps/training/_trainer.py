@@ -72,7 +72,10 @@ class Trainer(NeuralNetClassifier):
     def initialize(self):
         self.own_code_ = OwnCode(self.module, self.config)
         with default_state(self.config.device), self.own_code_.evaluation:
-            return super().initialize()
+            super().initialize()
+        # Libraries that explain predictions need the network as it predicts, without dropout.
+        self._set_training(False)
+        return self
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -126,6 +129,7 @@ class Trainer(NeuralNetClassifier):
                 self.partial_fit(data.dataset.X, data.dataset.y)
         finally:
             del self.data_
+        self._set_training(False)
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
