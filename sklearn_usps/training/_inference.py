@@ -83,7 +83,7 @@ def iter_outputs(
     slices = list(gen_batches(len(dataset), size))
     for block in BatchIterator(dataset, trainer.config.image_shape, slices):
         state = default_state(trainer.config.device)
-        with state, trainer.own_code_.evaluation, torch.inference_mode(not training):
+        with state, trainer.contexts_.evaluation, torch.inference_mode(not training):
             values = [
                 function(images if training else _fill_up(images, size))[: len(images)]
                 for (images, _), _ in block.batches()
