@@ -230,7 +230,7 @@ def _to_numbers(values: np.ndarray, name: str, column: str = "") -> np.ndarray:
     kinds = set(map(type, values.ravel())) if values.dtype.kind == "O" else {values.dtype.type}
     if values.ndim == 2 and (isinstance(first, (list, np.ndarray)) or _have_arrays([first])):
         advice = f"pass a list of images, for example list({name}[:, 0])"
-    if isinstance(first, Mapping):
+    if kinds and all(issubclass(kind, Mapping) for kind in kinds):
         advice = f"take the images out of them, for example [row['image'] for row in {name}]"
     if values.dtype.kind == "O" and not any(issubclass(kind, _NO_NUMBERS) for kind in kinds):
         try:

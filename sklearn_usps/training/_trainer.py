@@ -72,7 +72,10 @@ class Trainer(NeuralNetClassifier):
     def initialize(self):
         self.own_code_ = OwnCode(self.module, self.config)
         with default_state(self.config.device), self.own_code_.evaluation:
-            return super().initialize()
+            super().initialize()
+        # Libraries that explain predictions need the network as it predicts, without dropout.
+        self._set_training(False)
+        return self
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -126,6 +129,7 @@ class Trainer(NeuralNetClassifier):
                 self.partial_fit(data.dataset.X, data.dataset.y)
         finally:
             del self.data_
+        self._set_training(False)
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
@@ -247,7 +251,8 @@ class Trainer(NeuralNetClassifier):
         schedule = SCHEDULES.get(self.config.lr_schedule)
         if schedule is None:
             self.schedule_ = None
-        elif (limit := dict(self.callbacks_).get("time_limit")) is not None:
+        elif self.config.deadline is not None:
+            limit = dict(self.callbacks_)["time_limit"]
             self.schedule_ = PacedSchedule(schedule, n_epochs, n_batches, limit)
         else:
             self.schedule_ = schedule(n_epochs * n_batches)

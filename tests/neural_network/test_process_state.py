@@ -461,3 +461,12 @@ with sklearn.config_context(array_api_dispatch="SCIPY_ARRAY_API" in os.environ):
         env={**os.environ, "PYTHONHASHSEED": "1", "SCIPY_ARRAY_API": "1"},
     )
     assert (child.stderr, child.stdout) == ("", values["output"])
+
+
+@pytest.mark.parametrize("params", [{}, {"augmentation": brighten}, {"optimizer": Noisy}])
+@pytest.mark.parametrize("network", ["luacnn", Own], ids=["named", "own"])
+def test_a_net_can_be_copied_itself(network, params, bars):
+    X, y = bars
+    net = make(network, **params).fit(X, y).net_
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
