@@ -232,7 +232,7 @@ def _to_numbers(values: np.ndarray, name: str, column: str = "") -> np.ndarray:
         advice = f"pass a list of images, for example list({name}[:, 0])"
     if kinds and all(issubclass(kind, Mapping) for kind in kinds):
         advice = f"take the images out of them, for example [row['image'] for row in {name}]"
-    elif values.dtype.kind == "O" and not any(issubclass(kind, _NO_NUMBERS) for kind in kinds):
+    if values.dtype.kind == "O" and not any(issubclass(kind, _NO_NUMBERS) for kind in kinds):
         try:
             return values.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:  # these messages name no parameter
