@@ -10,10 +10,12 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.dataset import Dataset
 
+from .._utils._arrays import as_array
 from .._utils._sklearn import HasMethods, Interval, _fit_context
 from ..networks._registry import build_network
 from ..networks._shared_layers import SharedLayersNetwork
 from ..training._data import LabeledImages, WeightedSubset, split_samples
+from ..training._inference import predict_log_proba, predict_scores
 from ..training._multitask_trainer import MultiTaskTrainer
 from ._base import BaseConvNet
 from ._classifier import ConvNetClassifier
@@ -135,13 +137,14 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         y_val=None,
         task_val=None,
         sample_weight_val=None,
+        groups=None,
     ):
         """Train the networks of all tasks.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images of all tasks.
+            Training images of all tasks in one of the :ref:`accepted forms <image_forms>`.
 
         y : array-like of shape (n_samples,)
             Class labels, all strings or all numbers.
@@ -156,6 +159,9 @@ class MultiTaskConvNetClassifier(BaseConvNet):
             Validation samples of all tasks, evaluated after each epoch and used by early stopping,
             in the forms of `X`, `y`, `task` and `sample_weight`.
 
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, such as its writer, of which early stopping holds out whole ones.
+
         Returns
         -------
         self : MultiTaskConvNetClassifier
@@ -169,7 +175,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
             If parameters or data are invalid, or a loss becomes infinite or NaN.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        return self._fit(X, y, sample_weight, task=task, task_val=task_val, **validation)
+        validation.update(task_val=task_val, groups=groups)
+        return self._fit(X, y, sample_weight, task=task, **validation)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, task=None):
@@ -179,11 +186,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images, of all tasks or of some.
-
-        y : array-like of shape (n_samples,)
-            Class labels.
+        X, y : array-like
+            Training images and class labels, as in `fit`, of all tasks or of some.
 
         classes : array-like of shape (n_classes,) or dict of such, default=None
             All class labels of all calls, a dict by task if there are tasks. Required in the first
@@ -220,8 +224,30 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         y : ndarray of shape (n_samples,)
             Predicted class labels.
         """
-        best = self.predict_log_proba(X, task=task).argmax(axis=1)
+        best = self._predict(predict_scores, X, task).argmax(axis=1)
         return self.classes_[best]
+
+    def decision_function(self, X, *, task=None):
+        """Return the logits, -inf for the classes of other tasks.
+
+        As for :class:`ConvNetClassifier`, they may be logarithms of probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
+            Images.
+
+        task : str or array-like of shape (n_samples,), default=None
+            Task of each sample.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float64
+            Logit of each class, in the order of `classes_`. Of two classes, their difference: the
+            second is predicted where it is positive.
+        """
+        scores = self._predict(predict_scores, X, task)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict_proba(self, X, *, task=None):
         """Predict class probabilities, zero for the classes of other tasks.
@@ -236,8 +262,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
         Returns
         -------
-        p : ndarray of shape (n_samples, n_classes), dtype float32
-            Probability of each class, in the order of `classes_`.
+        p : ndarray of shape (n_samples, n_classes), dtype float64
+            Probability of each class, in the order of `classes_`. Rows sum to one.
         """
         return np.exp(self.predict_log_proba(X, task=task))
 
@@ -254,23 +280,27 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
         Returns
         -------
-        log_p : ndarray of shape (n_samples, n_classes), dtype float32
+        log_p : ndarray of shape (n_samples, n_classes), dtype float64
             Logarithm of the probability of each class, in the order of `classes_`.
         """
+        return self._predict(predict_log_proba, X, task)
+
+    def _predict(self, function, X, task) -> np.ndarray:
+        """Return the values of a function of the trainer of each task."""
         check_is_fitted(self)
         X, task = self._split_off_task(X, task, reset=False)
         X = check_images(self._estimator, X)
         task_encoded = self._labels().encode_tasks(task, X)
         with_shifts = self.estimator.test_time_augmentation
-        log_proba = np.full((len(X), len(self.classes_)), -np.inf, dtype=np.float32)
+        values = np.full((len(X), len(self.classes_)), -np.inf)
         for index, classifier in enumerate(self.estimators_.values()):
             rows = np.flatnonzero(task_encoded == index)
             if len(rows):
                 columns = np.searchsorted(self.classes_, classifier.classes_)
                 images = WeightedSubset(Dataset(X), rows)  # copies no more than a block
-                of_task = classifier.net_.log_proba(images, with_shifts=with_shifts)
-                log_proba[np.ix_(rows, columns)] = of_task.numpy()
-        return log_proba
+                of_task = function(classifier.net_, images, with_shifts=with_shifts)
+                values[np.ix_(rows, columns)] = of_task
+        return values
 
     def score(self, X, y, sample_weight=None, *, task=None):
         """Return the accuracy, where each label is predicted within its task.
@@ -318,6 +348,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     def _split_off_task(self, X, task, *, reset, name="task"):
         if self.task_column is None:
             return X, task
+        X = as_array(X, "X")
         pixels, task = take_task_column(X, self.task_column, task, name)
         validate_data(self, X, reset=reset, skip_check_array=True)
         return pixels, task
@@ -343,7 +374,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         labels = self._labels()
         # A dict of weights is by label alone; errors name the task as well.
         names = labels.names(with_tasks=not isinstance(class_weight, dict))
-        options["group_of"] = labels.decode_tasks
+        options["task_of"] = labels.decode_tasks
         train, valid = split_samples(data, names, class_weight, **options)
         if valid is not None:
             labels.check_all_tasks(valid.targets, is_held_out=options["valid"] is None)

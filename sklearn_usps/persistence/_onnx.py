@@ -12,16 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._utils._files import write_atomically
-from .._utils._models import open_model
+from .._utils._models import describe, open_model, which_part
+from ..networks._torch_state import default_state, float32_by_default, own_turn
 from ..neural_network._classifier import ConvNetClassifier
 from ..neural_network._multitask import MultiTaskConvNetClassifier
 from ..preprocessing import ImageNormalizer
 from ..preprocessing._normalizer import window_mean
-from ..training._trainer import log_probabilities, shifted_images
+from ..training._inference import log_probabilities, shifted_images
 from ._skops import _versions
 
 
@@ -41,7 +43,7 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
     model : ConvNetClassifier, MultiTaskConvNetClassifier or Pipeline
         A fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` of any number of
         :class:`ImageNormalizer` and a classifier. Of a fitted search, the `best_estimator_` is
-        exported.
+        exported. A calibrated classifier is refused, since its parts are not calibrated.
 
     path : str or path-like
         The file to write; by convention its name ends in ".onnx".
@@ -85,8 +87,10 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
             'export_onnx requires onnx and onnxscript: pip install "sklearn-usps[onnx]".'
         ) from error
     normalizers, classifier = _parts(model, task)
-    graph = _Graph([_Normalization(n, classifier.image_shape_) for n in normalizers], classifier)
-    proto = _export(graph.eval(), classifier.n_features_in_)
+    # One thread at a time: the exporter changes filters of warnings and loggers of the process.
+    with own_turn(), default_state("cpu"), float32_by_default:
+        parts = [_Normalization(n, classifier.image_shape_) for n in normalizers]
+        proto = _export(_Graph(parts, classifier).eval(), classifier.n_features_in_)
     _add_labels(proto, classifier.classes_)
     onnx.helper.set_model_props(proto, _versions())
     onnx.checker.check_model(proto)
@@ -95,7 +99,8 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
 
 def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
     """Return the normalizers and the classifier of a model."""
-    check_is_fitted(model)
+    if isinstance(model, BaseEstimator):
+        check_is_fitted(model)
     transformers, classifier = open_model(model)
     for name, step in transformers:
         if not isinstance(step, ImageNormalizer):
@@ -113,7 +118,8 @@ def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
     elif not isinstance(classifier, ConvNetClassifier):
         raise TypeError(
             "model must be a ConvNetClassifier, a MultiTaskConvNetClassifier or a pipeline that "
-            f"ends with one. Got {type(classifier).__name__} instead."
+            f"ends with one. Got {describe(model)} instead."
+            + which_part(model, "n_parameters_", "model")
         )
     elif task is not None:
         raise ValueError(f"task={task!r} was given, but {type(classifier).__name__} has no tasks.")

@@ -123,8 +123,9 @@ class BatchedTrainer(Trainer):
         first = data[0].dataset.X[:1]
         return self.finite_ & [trainer.has_finite_logits(first) for trainer in self.trainers]
 
-    def make_lr_schedule(self, n_steps):
-        super().make_lr_schedule(n_steps)
+    def make_lr_schedule(self, n_epochs, n_batches):
+        super().make_lr_schedule(n_epochs, n_batches)
+        n_steps = n_epochs * n_batches
         rates = [
             t.lr * SCHEDULES.get(t.config.lr_schedule, np.ones)(n_steps) for t in self.trainers
         ]
@@ -150,7 +151,7 @@ class BatchedTrainer(Trainer):
         images, targets = batch
         targets = targets.to(self.device)
         n_networks = len(self.trainers)
-        weights = torch.ones(len(targets)) if weights is None else weights
+        weights = images.new_ones(len(targets)) if weights is None else weights
         weights = weights.view(len(targets), -1).T.expand(n_networks, -1).to(self.device)
         logits = self.infer(images)
         losses = (self._losses(logits, targets) * weights).mean(1)
@@ -253,7 +254,7 @@ def _combine(data: Sequence[WeightedSubset]) -> WeightedSubset:
 def _flat_lr_factors(trainer: Trainer) -> torch.Tensor:
     """Return the factor of the learning rate for each parameter of a network."""
     factors = [
-        torch.full((parameter.numel(),), trainer.lr_factors_.get(name, 1.0))
+        torch.full((parameter.numel(),), trainer.lr_factors_.get(name, 1.0), dtype=torch.float32)
         for name, parameter in trainer.module_.named_parameters()
     ]
     return torch.cat(factors)

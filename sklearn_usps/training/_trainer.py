@@ -16,23 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
+from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ._callbacks import training_callbacks
-from ._config import TrainingConfig, use_one_thread_in_fork
+from ..networks._torch_state import default_state
+from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
+from ._config import TrainingConfig
+from ._contexts import TrainingContexts
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
+from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
 from .optim._learning_rates import SCHEDULES, rate_factors
-
-#: Number of images to evaluate at once where no gradient is needed.
-INFERENCE_BATCH_SIZE = 512
-
-_BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-
-
-class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
-    """Request of a callback to end the training, which in skorch is a KeyboardInterrupt."""
+from .optim._time_limit import PacedSchedule
 
 
 class Trainer(NeuralNetClassifier):
@@ -64,7 +59,7 @@ class Trainer(NeuralNetClassifier):
         self.n_classes = n_classes
 
     #: Learning rate factors of all batches of a training; None: constant.
-    schedule_: np.ndarray | None = None
+    schedule_: np.ndarray | PacedSchedule | None = None
 
     @property
     def _default_callbacks(self):
@@ -74,12 +69,20 @@ class Trainer(NeuralNetClassifier):
             ("valid_loss", PassthroughScoring("valid_loss")),
         ]
 
+    def initialize(self):
+        self.contexts_ = TrainingContexts(self.module, self.config)
+        with default_state(self.config.device), self.contexts_.evaluation:
+            super().initialize()
+        # Libraries that explain predictions need the network as it predicts, without dropout.
+        self._set_training(False)
+        return self
+
     def initialize_callbacks(self):
         super().initialize_callbacks()
         callbacks = [callback for _, callback in self.callbacks_]
         self.listeners_ = {
-            event: [getattr(each, event) for each in callbacks if _overrides(each, event)]
-            for event in _BATCH_EVENTS
+            event: [getattr(each, event) for each in callbacks if overrides(each, event)]
+            for event in BATCH_EVENTS
         }
         return self
 
@@ -117,11 +120,16 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
-        # Before skorch, which swallows Ctrl-C from here on.
-        self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
-        self.train_split: Any = lambda *args: (data, valid_data)
-        self.partial_fit(data.dataset.X, data.dataset.y)
-        self.train_split = None  # it refers to the validation set
+        self.data_ = data, valid_data
+        try:
+            with default_state(self.config.device):
+                self.contexts_.seed(self.generator)
+                # Before skorch, which swallows Ctrl-C from here on.
+                self.make_lr_schedule(self.max_epochs, len(self.get_iterator(data, training=True)))
+                self.partial_fit(data.dataset.X, data.dataset.y)
+        finally:
+            del self.data_
+        self._set_training(False)
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
@@ -138,21 +146,12 @@ class Trainer(NeuralNetClassifier):
             raise
 
     def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks at an event.
-
-        A KeyboardInterrupt out of an event of an epoch or a batch ends the training, also if it is
-        Ctrl-C that arrives there. Any other KeyboardInterrupt is the user's Ctrl-C.
-        """
-        try:
-            if method_name in _BATCH_EVENTS:
-                for listener in self.listeners_[method_name]:
-                    listener(self, **cb_kwargs)
-            else:
-                super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as error:
-            if method_name.startswith(("on_epoch", "on_batch")):
-                raise StopTraining from error
-            raise
+        """Call the callbacks at an event, those of a batch only if they do anything there."""
+        listeners = self.listeners_.get(method_name)
+        if listeners is None:
+            getattr(self, method_name)(self, **cb_kwargs)
+            listeners = [getattr(callback, method_name) for _, callback in self.callbacks_]
+        call_listeners(self, method_name, listeners, cb_kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:
@@ -166,7 +165,8 @@ class Trainer(NeuralNetClassifier):
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
-                images = self.config.augmentation(block.images, self.generator)
+                with self.contexts_.augmentation:
+                    images = self.config.augmentation(block.images, self.generator)
                 block = block._replace(images=images)
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
@@ -174,7 +174,8 @@ class Trainer(NeuralNetClassifier):
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
-        steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
+        with self.contexts_.step:
+            steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
         losses = [step["loss"].item() for step in steps]
         self.check_losses(losses)
         sizes = [rows.stop - rows.start for rows in block.slices]
@@ -191,7 +192,9 @@ class Trainer(NeuralNetClassifier):
             record: dict = {}
             self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, weights=weights)
+            self._set_training(training)  # a callback may have predicted
+            with self.contexts_.step:
+                step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
             self.check_losses([loss])
             record[prefix + "_batch_size"] = len(batch[0])
@@ -243,10 +246,16 @@ class Trainer(NeuralNetClassifier):
             "if its values are large."
         )
 
-    def make_lr_schedule(self, n_steps: int) -> None:
+    def make_lr_schedule(self, n_epochs: int, n_batches: int) -> None:
         """Compute the learning rate factors of all batches."""
         schedule = SCHEDULES.get(self.config.lr_schedule)
-        self.schedule_ = None if schedule is None else schedule(n_steps)
+        if schedule is None:
+            self.schedule_ = None
+        elif self.config.deadline is not None:
+            limit = dict(self.callbacks_)["time_limit"]
+            self.schedule_ = PacedSchedule(schedule, n_epochs, n_batches, limit)
+        else:
+            self.schedule_ = schedule(n_epochs * n_batches)
 
     def current_lr(self) -> float:
         """Return the learning rate of the next batch, without the factors of layers."""
@@ -262,6 +271,12 @@ class Trainer(NeuralNetClassifier):
             group["lr"] = lr * group["lr_factor"]
 
     # The data
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        return self.data_
+
+    def __getstate__(self):  # for callbacks that pickle the net, without the images
+        return {name: value for name, value in super().__getstate__().items() if name != "data_"}
 
     def check_data(self, X, y=None):
         """Skip skorch's search for the classes, which are known: it copies all images."""
@@ -334,57 +349,8 @@ class Trainer(NeuralNetClassifier):
     # Inference
 
     def forward_iter(self, X, training=False, device="cpu"):
-        return self._map(self.infer, X, training, device)
-
-    def log_proba(self, X, *, with_shifts: bool = False) -> torch.Tensor:
-        """Return logarithms of probabilities of images X: (n_samples, n_classes)."""
-
-        def log_proba(images):
-            return log_probabilities(self.module_, self.infer(images))
-
-        def log_mean_proba(images):
-            parts = [log_proba(shifted) for shifted in shifted_images(images)]
-            return torch.stack(parts).logsumexp(0) - math.log(len(parts))
-
-        return torch.cat(list(self._map(log_mean_proba if with_shifts else log_proba, X)))
-
-    def features(self, X) -> torch.Tensor:
-        """Return the last hidden layer for images X: (n_samples, n_features)."""
-
-        def features(images):
-            return self.module_.features(images.to(self.device)).flatten(1)
-
-        return torch.cat(list(self._map(features, X)))
-
-    def _map(self, function, X, training=False, device="cpu"):
-        """Yield the values of a function of each batch of images."""
-        use_one_thread_in_fork()
-        self._set_training(training)
-        for block in self.get_iterator(self.get_dataset(X)):
-            for (images, _), _ in block.batches():
-                with torch.inference_mode(not training):
-                    values = function(images).to(device)
-                yield values
-
-
-def shifted_images(images: torch.Tensor) -> list[torch.Tensor]:
-    """Return the images, and all of them shifted by one pixel to each of the four sides."""
-    height, width = images.shape[2:]
-    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
-    offsets = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
-    return [padded[:, :, top : top + height, left : left + width] for top, left in offsets]
-
-
-def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:
-    """Return the log-probabilities for the logits of a network."""
-    return network.log_proba(logits) if hasattr(network, "log_proba") else logits.log_softmax(1)
+        return iter_outputs(self, X, self.infer, training=training, device=device)
 
 
 def _probabilities(network, logits):
     return log_probabilities(network, logits).exp()
-
-
-def _overrides(callback, event: str) -> bool:
-    """Return True if a callback does anything at an event."""
-    method = getattr(callback, event)
-    return getattr(method, "__func__", method) is not getattr(Callback, event)

@@ -101,8 +101,8 @@ def test_probabilities_are_those_of_the_logits(bars):
     X, y = bars
     classifier = ConvNetClassifier(**FAST).fit(X, y)
     log_proba, proba = classifier.predict_log_proba(X), classifier.predict_proba(X)
-    np.testing.assert_allclose(np.exp(log_proba), proba, rtol=1e-6)
-    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(np.exp(log_proba), proba)
+    np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-12)
     np.testing.assert_array_equal(classifier.predict(X), proba.argmax(axis=1))
 
 
@@ -111,7 +111,7 @@ def test_a_network_may_define_its_loss_and_probabilities(bars):
     classifier = ConvNetClassifier(network=SquaredError, **FAST).fit(X, y, X_val=X, y_val=y)
     logits = classifier.net_.forward(X)
     expected = classifier.net_.module_.log_proba(logits).numpy()
-    np.testing.assert_array_equal(classifier.predict_log_proba(X), expected)
+    np.testing.assert_allclose(classifier.predict_log_proba(X), expected, atol=1e-6)
     squares = (logits.numpy() - np.eye(3)[y]) ** 2
     assert classifier.history_[-1]["valid_loss"] == pytest.approx(squares.sum(1).mean(), rel=1e-5)
 
@@ -353,19 +353,13 @@ def test_a_single_last_sample_joins_the_batch_before_it(bars):
         {"validation_fraction": 1.0},
         {"n_iter_no_change": 0},
         {"callbacks": 3},
-        {"device": "gpu"},
+        {"device": 0},
     ],
 )
 def test_wrong_parameters_are_named(params, bars):
     (name,) = params
     with pytest.raises(ValueError, match=f"'{name}' parameter of ConvNetClassifier must be"):
         ConvNetClassifier(**params).fit(*bars)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is available")
-def test_a_missing_device_is_named(bars):
-    with pytest.raises(ValueError, match="device='cuda' is not available"):
-        ConvNetClassifier(device="cuda").fit(*bars)
 
 
 def test_a_loss_that_explodes_names_lr(bars):
