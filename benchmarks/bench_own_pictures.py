@@ -45,7 +45,7 @@ def prepared(pictures, version):
             accepted.append(True)
         except ValueError:
             accepted.append(False)
-    return np.array(rows, np.float32).reshape(len(rows), -1), np.array(accepted)
+    return np.array(rows, np.float32).reshape(len(rows), 256), np.array(accepted)
 
 
 def outcome(model, pictures, y, version):
@@ -99,13 +99,12 @@ def folds(version, quick):
 def foreign_digits():
     """Return images in [0, 1] with a margin, and labels, of digits of other writers."""
     digits = load_digits()
-    letters = fetch_alphadigits()
-    is_digit = np.array([str(label).isdigit() for label in letters.target])
+    alphadigits = fetch_alphadigits(subset="digits")
     return {
         "load_digits": (digits.images / 16, digits.target),
         "fetch_alphadigits": (
-            letters.images[is_digit].astype(float),
-            letters.target[is_digit].astype(int),
+            alphadigits.images.astype(float),
+            alphadigits.target.astype(int),
         ),
     }
 

@@ -29,8 +29,9 @@ _EDGES = (0.05, 0.15)
 _MAX_DEPTH = 3
 #: Least length of a digit, in those of ink that seems to be its page.
 _LEAST = 0.08
-#: Most width of a stroke beside shadows and pages, in longer sides of the picture.
-_MAX_STROKE = 0.1
+#: Beside shadows and pages, ink wider than this, in longer sides of the picture, is so much less
+#: likely a digit.
+_MAX_STROKE, _WIDE = 0.1, 0.4
 
 
 def find_ink(pixels: np.ndarray) -> np.ndarray:
@@ -93,11 +94,11 @@ def _find(pixels: np.ndarray) -> Ink:
     raise NoDigitError("no plain background along its border")
 
 
-def _likelihood(ink: Ink, shape: tuple[int, ...]) -> tuple[bool, float]:
-    """Return a number by which to prefer narrow strokes to parts of pages, and strong to faint."""
+def _likelihood(ink: Ink, shape: tuple[int, ...]) -> float:
+    """Return a number by which to prefer long strong strokes, and strokes to parts of pages."""
     width = 2 * ndimage.distance_transform_edt(np.pad(ink.levels > 0.5, 1)).max()
     contrast = np.abs(ink.color - ink.around).max()
-    return width < _MAX_STROKE * max(shape), contrast * length(ink.box) ** 0.5
+    return contrast * length(ink.box) ** 0.5 * (1 if width < _MAX_STROKE * max(shape) else _WIDE)
 
 
 def _find_inside(pixels: np.ndarray, region: np.ndarray | None = None, depth: int = 0) -> Ink:

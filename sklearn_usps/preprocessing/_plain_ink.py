@@ -20,7 +20,7 @@ _MAX_CONTACTS, _MAX_CONTACT = 5, 0.25
 
 
 class NoDigitError(ValueError):
-    """What seemed to be ink is no digit.
+    """The ink in a picture is no digit.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ _MIN_PIECE = 0.03
 _MAX_PIECES = 8  # (7)
 _MAX_STROKE = 0.78  # width of the widest stroke, in lengths of the longer side (0.70)
 _MAX_QUADRILATERAL = 0.85  # (0.76)
-_BAR = 0.4  # narrower ones, in lengths of the longer side, may be strokes of a 1
+_BAR = 0.5, 0.3  # narrower ones, upright and lying, may be strokes, in lengths of the longer side
 _MAX_DISTANCE = 0.4  # between pieces, in lengths of the longer side; larger ones are apart
 _MAX_RUNS = 3.3, 4.0  # strokes across a row and a column, on average (2.3 and 3.1)
 _MAX_WIDTH = 8  # in heights (5.3, of a 5 in zip; others to 3.8)
@@ -74,7 +74,7 @@ def page_in(is_ink: np.ndarray, contrast: np.ndarray) -> str | None:
         strong = is_ink & (contrast > 0.75 * np.median(contrast[is_ink]))
         if (filled_ink(strong) > strong).sum() > 0.004 * filled.sum():
             return "a page or a frame"
-        if width > _BAR * side:
+        if width > _BAR[filled.shape[0] < filled.shape[1]] * side:
             return "a solid block"
     (reduced,) = _reduced(is_ink)
     return "a solid spot" if _stroke_width(reduced) > _MAX_STROKE * side else None
