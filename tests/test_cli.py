@@ -60,7 +60,7 @@ def test_report_has_the_demos_format_and_the_saved_models_errors(trained):
     table = output.partition("Index Label Prediction\n")[2].partition("Test error")[0]
     assert [[int(word) for word in line.split()] for line in table.splitlines()] == expected
     assert f"Test error {len(wrong) / 1000:.4f} ({len(wrong)} out of 1000)\n" in output
-    facts = {"data": "roweis", "test_error": len(wrong) / 1000, "seed": 3}
+    facts = {"version": "roweis", "test_error": len(wrong) / 1000, "seed": 3}
     assert read_metadata(folder / "model.skops") == facts
 
 
@@ -104,7 +104,7 @@ def test_predict_with_other_labels_and_another_image_shape(tmp_path, capsys):
     save_model(model.fit(X / 16, np.array(["zero", "one"])[y]), tmp_path / "model.skops")
     draw(0, 60, 0, 255, 0.13).save(tmp_path / "zero.png")
     arguments = [str(tmp_path / "zero.png"), "--model", str(tmp_path / "model.skops")]
-    assert main(["predict", *arguments]) == 0
+    assert main(["predict", *arguments, "--data", "zip"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[1] == "zero"
 
 
@@ -125,9 +125,10 @@ def test_predict_without_a_model_says_what_to_do(tmp_path, capsys):
 
 def test_predict_refuses_a_model_without_probabilities(tmp_path, capsys):
     path = tmp_path / "model.skops"
-    save_model(ImageNormalizer().fit(np.eye(4)), path)
+    save_model(ImageNormalizer().fit(np.eye(4)), path, metadata={"version": "zip"})
     assert main(["predict", "digit.png", "--model", str(path)]) == 1
-    assert f"the model in {path} has no predict_proba" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"the model in {path} (ImageNormalizer) has no predict_proba" in error
 
 
 def test_unknown_network_is_refused_in_one_line(roweis, tmp_path, capsys):
@@ -182,7 +183,7 @@ def model(roweis, tmp_path_factory):
     """A file with the default network, trained on the real digits for a few epochs."""
     path = tmp_path_factory.mktemp("model") / "model.skops"
     model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=3, random_state=0))
-    save_model(model.fit(roweis.data, roweis.target), path)
+    save_model(model.fit(roweis.data, roweis.target), path, metadata={"version": "roweis"})
     return path
 
 
