@@ -6,6 +6,8 @@ scikit-learn's checks come afterwards. These stop conversions that numpy does si
 import numpy as np
 from scipy.sparse import issparse
 
+#: numpy's own reaction to floating-point errors, which a user's program may have changed.
+NUMPY_ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}
 #: Objects of which `astype(float)` makes counts of a time unit, or real parts.
 _NO_NUMBERS = (np.datetime64, np.timedelta64, np.complexfloating)
 

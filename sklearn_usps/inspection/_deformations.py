@@ -10,6 +10,7 @@ from .._utils._images import flatten_images, resolve_image_shape
 from .._utils._models import input_image_shape, open_model
 from .._utils._sklearn import Interval, check_pandas_support, validate_params
 from .._utils._tiles import get_axes, set_title
+from ..networks._torch_state import default_state, float32_by_default
 from ..preprocessing import RandomDeformation
 
 
@@ -184,10 +185,11 @@ class DeformationDisplay:
         if image_shape is None and given_shape is None:
             image_shape = input_image_shape(estimator, X.shape[1])
         shape = resolve_image_shape(image_shape, given_shape, X.shape[1])
-        images = torch.tensor(X.reshape(-1, 1, *shape), dtype=torch.float32)
+        images = torch.from_numpy(X.reshape(-1, 1, *shape).astype(np.float32))
         seed = check_random_state(random_state).randint(np.iinfo(np.int32).max)
-        generator = torch.Generator().manual_seed(int(seed))
-        deformed = augmentation(images.repeat_interleave(n_deformations, dim=0), generator)
+        generator = torch.Generator("cpu").manual_seed(int(seed))
+        with default_state("cpu"), float32_by_default:
+            deformed = augmentation(images.repeat_interleave(n_deformations, dim=0), generator)
         deformed = deformed.numpy(force=True).reshape(len(X), n_deformations, *shape)
         random_state = random_state if isinstance(random_state, Integral) else None
         display = cls(images.numpy()[:, 0], deformed, random_state=random_state)

@@ -10,6 +10,7 @@ from .._utils._images import resolve_image_shape
 from .._utils._models import input_image_shape, open_convnet
 from .._utils._sklearn import check_pandas_support
 from .._utils._tiles import get_axes, set_title
+from ..networks._torch_state import default_state, float32_by_default
 
 #: Most tasks that a title names; more are counted.
 _MAX_NAMES = 3
@@ -163,8 +164,10 @@ class FilterDisplay:
         convolution = _first_convolution(network)
         maps = None
         if X is not None:
-            image = _one_image(X, estimator, transformers, classifier.image_shape_)
-            maps = _feature_maps(network, convolution, image.to(classifier.net_.device))
+            device = classifier.net_.device
+            with default_state(device), float32_by_default:
+                image = _one_image(X, estimator, transformers, classifier.image_shape_)
+                maps = _feature_maps(network, convolution, image.to(device))
         filters = convolution.weight.numpy(force=True)[:, 0].copy()
         return cls(filters, maps=maps, tasks=tasks).plot(cmap=cmap, ax=ax)
 
@@ -205,7 +208,7 @@ def _one_image(X, estimator, transformers, image_shape):
     image = X if X.ndim == 3 else X.reshape(1, n_pixels)
     for _, step in transformers:
         image = step.transform(image)
-    return torch.tensor(np.asarray(image, dtype=np.float32)).view(1, 1, *image_shape)
+    return torch.from_numpy(np.array(image, dtype=np.float32)).view(1, 1, *image_shape)
 
 
 def _feature_maps(network, convolution, image):

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.parallel import delayed
 
 from .._utils._sklearn import _check_method_params, _safe_split
-from ..networks._registry import seeded_global_rng
+from ..networks._torch_state import default_state
 from ..neural_network import ConvNetClassifier
 from ..training._batched import BatchedTrainer, check_batchable
 
@@ -93,9 +93,8 @@ def fit_batched(classifiers, X, y, **fit_params) -> np.ndarray:
         data.append(subset)
     if not isinstance(classifiers[0].network, str):
         check_batchable(trainers[0].module_)
-    batched = BatchedTrainer(trainers).initialize()
-    with seeded_global_rng(classifiers[0]._network[0], batched.generator):
-        is_fitted = batched.train_all(data, valid)
+    with default_state(trainers[0].config.device):
+        is_fitted = BatchedTrainer(trainers).initialize().train_all(data, valid)
     for i in np.flatnonzero(is_fitted):
         classifiers[i]._set_fitted_attributes(trainers[i])
     return is_fitted

@@ -8,14 +8,14 @@ To add a network, write its class in a module of this folder, add it to `NETWORK
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from ._convnet import ConvNet
 from ._historical import LeCun1989, LeNet5, LuaCNN
+from ._own_code import SeededCode, is_own
+from ._torch_state import float32_by_default
 
 #: Names that the parameter `network` of `ConvNetClassifier` accepts.
 NETWORKS: dict[str, type[nn.Module]] = {
@@ -43,21 +43,10 @@ def build_network(
     params = dict(params or {})
     if takes_generator(network):
         params["generator"] = generator
-    with seeded_global_rng(network, generator):
+    with SeededCode(generator) if is_own(network) else float32_by_default:
         return network(image_shape, n_classes, **params)
 
 
 def takes_generator(network: type[nn.Module]) -> bool:
     """Return True if the constructor of a network takes a generator."""
     return "generator" in inspect.signature(network).parameters
-
-
-@contextmanager
-def seeded_global_rng(network: str | type[nn.Module], generator: torch.Generator) -> Iterator[None]:
-    """Seed torch's global generator from ours, for networks that draw from it, and restore it."""
-    if isinstance(network, str) or takes_generator(network):
-        yield
-        return
-    with torch.random.fork_rng():
-        torch.manual_seed(int(torch.randint(2**62, (), generator=generator)))
-        yield

@@ -24,7 +24,8 @@ from sklearn.utils.metadata_routing import MetadataRequest
 from .._utils._arrays import check_labels
 from .._utils._images import check_two_sizes
 from .._utils._sklearn import _check_partial_fit_first_call
-from ..networks._registry import build_network, seeded_global_rng
+from ..networks._registry import build_network
+from ..networks._torch_state import default_state, in_default_state
 from ..training._config import (
     TrainingConfig,
     find_device_or_cpu,
@@ -40,6 +41,7 @@ from ..training._state import (
     load_weights,
 )
 from ..training._trainer import Trainer
+from ._pixel_values import merge_values
 from ._validation import (
     check_classes,
     check_images,
@@ -47,8 +49,19 @@ from ._validation import (
     check_training_images,
     check_weights,
     encode,
-    update_value_range,
 )
+
+_TRANSFORM_X_VAL = (
+    'transform X_val as X. A Pipeline does so with Pipeline(..., transform_input=["X_val"]), after '
+    "sklearn.set_config(enable_metadata_routing=True), for a classifier with "
+    ".set_fit_request(X_val=True, y_val=True)"
+)
+
+#: The methods that compute, whose results must not depend on the state of the process.
+_METHODS = {
+    *("fit", "partial_fit", "predict", "predict_proba", "predict_log_proba", "decision_function"),
+    *("score", "transform"),
+}
 
 
 class BaseConvNet(ClassifierMixin, BaseEstimator):
@@ -58,13 +71,17 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
     _network: tuple[str | type[torch.nn.Module], dict | None]
     class_weight: dict | str | None
 
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in _METHODS & set(vars(cls)):
+            setattr(cls, name, in_default_state(getattr(cls, name)))
+
     # The template of fit and partial_fit
 
     def _fit(self, X, y, sample_weight, **options):
         """Prepare the training, train and set the fitted attributes."""
         trainer, data, valid_data = self._prepare(X, y, sample_weight, **options)
-        with seeded_global_rng(self._network[0], trainer.generator):
-            trainer.train(data, valid_data)
+        trainer.train(data, valid_data)
         self._set_fitted_attributes(trainer)
         if trainer.interrupted_:
             raise KeyboardInterrupt
@@ -92,7 +109,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         if partial:
             check_partial_fit_params(base)
         X, task = self._split_off_task(X, task, reset=not continuing)
-        X, y, value_range = check_training_images(base, X, y, reset=not continuing)
+        X, y, pixel_values = check_training_images(base, X, y, reset=not continuing)
         self._set_classes(y, task, classes, continuing=continuing, partial=partial)
         weights = check_weights(sample_weight, X)
         data = LabeledImages(X, self._encode(y, task), weights)
@@ -117,15 +134,17 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             config = _make_config(base)
         previous = self.net_ if continuing else None
         trainer = self._build_trainer(base, config, seed, previous, keep_optimizer=partial)
-        update_value_range(base, value_range)
+        base._pixel_values = merge_values(base._pixel_values, pixel_values)
         return trainer, train, valid
 
     def _build_trainer(self, base, config, seed, previous, *, keep_optimizer) -> Trainer:
         """Return a trainer of a new network, or of that of a previous trainer."""
         if previous is None:
-            generator = torch.Generator().manual_seed(seed)
+            generator = torch.Generator("cpu").manual_seed(seed)
             self._remember_network()
-            return self._make_trainer(self._build_network(generator), config, generator)
+            with default_state("cpu"):
+                network = self._build_network(generator)
+            return self._make_trainer(network, config, generator)
         trainer = self._make_trainer(previous.module_, config, previous.generator)
         trainer.history = previous.history
         if keep_optimizer and type(trainer.optimizer_) is type(previous.optimizer_):
@@ -145,7 +164,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         if y_val is None:
             raise ValueError("X_val is provided, but y_val was not provided.")
         X_val, task_val = self._split_off_task(X_val, task_val, reset=False, name="task_val")
-        X_val = check_images(base, X_val)
+        X_val = check_images(base, X_val, name="X_val", advice=_TRANSFORM_X_VAL)
         y_val = column_or_1d(check_labels(y_val, "y_val"), warn=True)
         check_consistent_length(X_val, y_val)
         y_encoded = self._encode(y_val, task_val, "y_val", "task_val")
@@ -265,7 +284,8 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             state["_metadata_request"] = _metadata_request(self, state["_metadata_request"])
         super().__setstate__(state)
         if net_state is not None:
-            self.net_ = self._restore_trainer(net_state)
+            with default_state("cpu"):
+                self.net_ = self._restore_trainer(net_state)
 
     def _restore_trainer(self, net_state: dict[str, Any]) -> Trainer:
         """Return the trainer of a state, which may be from a damaged or untrusted file."""
@@ -279,7 +299,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             raise ValueError("classes_ is not an array of labels")
         if np.size(vars(self).get("tasks_", ())) > MAX_LAYERS:
             raise ValueError(f"it has more than {MAX_LAYERS} tasks")
-        generator = torch.Generator()
+        generator = torch.Generator("cpu")
         network, network_params = self._network
         if isinstance(network, str):
             check_weight_sizes(lambda: self._build_network(generator), network_params, net_state)

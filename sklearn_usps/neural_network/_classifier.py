@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._utils._sklearn import Interval, StrOptions, _fit_context
 from ..networks._registry import NETWORKS
 from ..training._config import DEVICES
+from ..training._inference import predict_features, predict_log_proba, predict_scores
 from ..training.optim._learning_rates import SCALINGS, SCHEDULES
 from ..training.optim._optimizers import OPTIMIZERS
 from ._base import BaseConvNet
@@ -357,8 +358,33 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         y : ndarray of shape (n_samples,)
             Predicted class labels.
         """
-        best = self.predict_log_proba(X).argmax(axis=1)
+        best = self._scores(X).argmax(axis=1)
         return self.classes_[best]
+
+    def decision_function(self, X):
+        """Return the logits, of which that of the predicted class is the largest.
+
+        With `test_time_augmentation`, and for networks that return probabilities of their own, they
+        are logarithms of probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
+            Images.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float64
+            Logit of each class, in the order of `classes_`. Of two classes, their difference: the
+            second is predicted where it is positive.
+        """
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def _scores(self, X) -> np.ndarray:
+        check_is_fitted(self)
+        X = check_images(self, X)
+        return predict_scores(self.net_, X, with_shifts=self.test_time_augmentation)
 
     def predict_proba(self, X):
         """Predict class probabilities.
@@ -370,8 +396,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
 
         Returns
         -------
-        p : ndarray of shape (n_samples, n_classes), dtype float32
-            Probability of each class, in the order of `classes_`.
+        p : ndarray of shape (n_samples, n_classes), dtype float64
+            Probability of each class, in the order of `classes_`. Rows sum to one.
         """
         return np.exp(self.predict_log_proba(X))
 
@@ -385,12 +411,12 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
 
         Returns
         -------
-        log_p : ndarray of shape (n_samples, n_classes), dtype float32
+        log_p : ndarray of shape (n_samples, n_classes), dtype float64
             Logarithm of the probability of each class, in the order of `classes_`.
         """
         check_is_fitted(self)
         X = check_images(self, X)
-        return self.net_.log_proba(X, with_shifts=self.test_time_augmentation).numpy()
+        return predict_log_proba(self.net_, X, with_shifts=self.test_time_augmentation)
 
     def score(self, X, y, sample_weight=None):
         """Return the accuracy.
@@ -429,7 +455,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
             Inputs of the output layer.
         """
         check_is_fitted(self)
-        return self.net_.features(check_images(self, X)).numpy()
+        return predict_features(self.net_, check_images(self, X))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -439,7 +465,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
     @property
     def _n_features_out(self):
         blank = np.zeros((1, self.n_features_in_), dtype=np.float32)
-        return self.net_.features(blank).shape[1]
+        return predict_features(self.net_, blank).shape[1]
 
 
 # `set_output` wraps a method when the class is made, so the condition comes after it.

@@ -14,6 +14,7 @@ from .._utils._sklearn import HasMethods, Interval, _fit_context
 from ..networks._registry import build_network
 from ..networks._shared_layers import SharedLayersNetwork
 from ..training._data import LabeledImages, WeightedSubset, split_samples
+from ..training._inference import predict_log_proba, predict_scores
 from ..training._multitask_trainer import MultiTaskTrainer
 from ._base import BaseConvNet
 from ._classifier import ConvNetClassifier
@@ -220,8 +221,30 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         y : ndarray of shape (n_samples,)
             Predicted class labels.
         """
-        best = self.predict_log_proba(X, task=task).argmax(axis=1)
+        best = self._predict(predict_scores, X, task).argmax(axis=1)
         return self.classes_[best]
+
+    def decision_function(self, X, *, task=None):
+        """Return the logits, -inf for the classes of other tasks.
+
+        As for :class:`ConvNetClassifier`, they may be logarithms of probabilities.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
+            Images.
+
+        task : str or array-like of shape (n_samples,), default=None
+            Task of each sample.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes), dtype float64
+            Logit of each class, in the order of `classes_`. Of two classes, their difference: the
+            second is predicted where it is positive.
+        """
+        scores = self._predict(predict_scores, X, task)
+        return scores[:, 1] - scores[:, 0] if len(self.classes_) == 2 else scores
 
     def predict_proba(self, X, *, task=None):
         """Predict class probabilities, zero for the classes of other tasks.
@@ -236,8 +259,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
         Returns
         -------
-        p : ndarray of shape (n_samples, n_classes), dtype float32
-            Probability of each class, in the order of `classes_`.
+        p : ndarray of shape (n_samples, n_classes), dtype float64
+            Probability of each class, in the order of `classes_`. Rows sum to one.
         """
         return np.exp(self.predict_log_proba(X, task=task))
 
@@ -254,23 +277,27 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
         Returns
         -------
-        log_p : ndarray of shape (n_samples, n_classes), dtype float32
+        log_p : ndarray of shape (n_samples, n_classes), dtype float64
             Logarithm of the probability of each class, in the order of `classes_`.
         """
+        return self._predict(predict_log_proba, X, task)
+
+    def _predict(self, function, X, task) -> np.ndarray:
+        """Return the values of a function of the trainer of each task."""
         check_is_fitted(self)
         X, task = self._split_off_task(X, task, reset=False)
         X = check_images(self._estimator, X)
         task_encoded = self._labels().encode_tasks(task, X)
         with_shifts = self.estimator.test_time_augmentation
-        log_proba = np.full((len(X), len(self.classes_)), -np.inf, dtype=np.float32)
+        values = np.full((len(X), len(self.classes_)), -np.inf)
         for index, classifier in enumerate(self.estimators_.values()):
             rows = np.flatnonzero(task_encoded == index)
             if len(rows):
                 columns = np.searchsorted(self.classes_, classifier.classes_)
                 images = WeightedSubset(Dataset(X), rows)  # copies no more than a block
-                of_task = classifier.net_.log_proba(images, with_shifts=with_shifts)
-                log_proba[np.ix_(rows, columns)] = of_task.numpy()
-        return log_proba
+                of_task = function(classifier.net_, images, with_shifts=with_shifts)
+                values[np.ix_(rows, columns)] = of_task
+        return values
 
     def score(self, X, y, sample_weight=None, *, task=None):
         """Return the accuracy, where each label is predicted within its task.

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils import assert_all_finite, check_consistent_length, gen_batches
+from sklearn.utils import check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import validate_data
 
 from .._utils._arrays import as_numbers, check_labels
 from .._utils._images import check_width, flatten_images, resolve_image_shape
 from .._utils._sklearn import _check_sample_weight
+from .._utils._warnings import warn_user
 from ..training._data import scale_weights
+from ._pixel_values import describe_values, find_difference, value_range
 
 #: Largest number of pixels of an image, 1024 × 1024. A row with more is likely no image, and the
 #: layers would take all memory.
 MAX_PIXELS = 2**20
-#: Bytes of X to scan at once, which fit into the cache of a processor.
-_SCAN_SIZE = 2**18
 
 
 def check_training_images(classifier, X, y, *, reset: bool):
     """Check X and y, and set `image_shape_`, or if not `reset` check that X has that shape.
 
-    Return X, y and the range of values of X. If the network is then trained further, call
-    `update_value_range` once all else is checked.
+    Return X, y and the values of X, to be merged into `_pixel_values` once all else is checked.
     """
     X, given_shape = flatten_images(X)
     y = check_labels(y, "y")
@@ -36,39 +33,31 @@ def check_training_images(classifier, X, y, *, reset: bool):
     X, y = validate_data(classifier, X, y, reset=reset, ensure_all_finite=False)
     if X.flags.f_contiguous and not _is_memory_map(X):
         X = np.ascontiguousarray(X)  # batches are rows, and data frames have columns in memory
-    value_range = _value_range(classifier, X)
+    values = value_range(X, name="X", estimator_name=type(classifier).__name__)
+    pixel_values = describe_values(X, values)
     check_classification_targets(y)
     if reset:
         shape = resolve_image_shape(classifier.image_shape, given_shape, X.shape[1])
         classifier.image_shape_ = shape
-        classifier._value_range = value_range
+        classifier._pixel_values = pixel_values
     else:
         _check_shape(classifier, given_shape)
-    return X, y, value_range
+    return X, y, pixel_values
 
 
-def update_value_range(classifier, value_range: tuple[float, float]) -> None:
-    """Widen the range of values that the classifier was trained on."""
-    (low, high), (fitted_low, fitted_high) = value_range, classifier._value_range
-    classifier._value_range = min(low, fitted_low), max(high, fitted_high)
-
-
-def check_images(classifier, X) -> np.ndarray:
+def check_images(
+    classifier, X, *, name: str = "X", advice: str = "scale X as in fit"
+) -> np.ndarray:
     """Check images for a fitted classifier; warn if their values are far from those of fit."""
     X, given_shape = flatten_images(X)
     check_width(classifier, X)
     X = validate_data(classifier, X, reset=False, ensure_all_finite=False)
-    low, high = _value_range(classifier, X)
+    estimator_name = type(classifier).__name__
+    values = value_range(X, name=name, estimator_name=estimator_name)
     _check_shape(classifier, given_shape)
-    fitted_low, fitted_high = classifier._value_range
-    span = fitted_high - fitted_low
-    if span > 0 and (low < fitted_low - span or high > fitted_high + span):
-        warnings.warn(
-            f"X has values in [{low:g}, {high:g}], but {type(classifier).__name__} was fitted on "
-            f"values in [{fitted_low:g}, {fitted_high:g}]: scale X as in fit.",
-            UserWarning,
-            stacklevel=4,
-        )
+    if difference := find_difference(classifier._pixel_values, X, values):
+        found, fitted = difference
+        warn_user(f"{name} has {found}, but {estimator_name} was fitted on {fitted}: {advice}.")
     return X
 
 
@@ -83,17 +72,6 @@ def _check_sizes(classifier, X, y) -> None:
         )
     if np.ndim(y):
         check_consistent_length(X, y)
-
-
-def _value_range(classifier, X: np.ndarray) -> tuple[float, float]:
-    """Return the range of X, in which NaN and infinity show up, if 32-bit floats can hold it."""
-    parts = [X[rows] for rows in gen_batches(len(X), max(1, _SCAN_SIZE // max(1, X[0].nbytes)))]
-    bounds = np.array([(part.min(), part.max()) for part in parts], dtype=np.float64)
-    low, high = float(bounds[:, 0].min()), float(bounds[:, 1].max())
-    if not max(-low, high) <= float(np.finfo(np.float32).max):
-        assert_all_finite(X, estimator_name=type(classifier).__name__, input_name="X")
-        raise ValueError("X has NaN, infinity or a value too large for dtype('float32').")
-    return low, high
 
 
 def _is_memory_map(X) -> bool:

@@ -17,11 +17,12 @@ from torch import nn
 
 from .._utils._files import write_atomically
 from .._utils._models import open_model
+from ..networks._torch_state import default_state, float32_by_default
 from ..neural_network._classifier import ConvNetClassifier
 from ..neural_network._multitask import MultiTaskConvNetClassifier
 from ..preprocessing import ImageNormalizer
 from ..preprocessing._normalizer import window_mean
-from ..training._trainer import log_probabilities, shifted_images
+from ..training._inference import log_probabilities, shifted_images
 from ._skops import _versions
 
 
@@ -85,8 +86,9 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
             'export_onnx requires onnx and onnxscript: pip install "sklearn-usps[onnx]".'
         ) from error
     normalizers, classifier = _parts(model, task)
-    graph = _Graph([_Normalization(n, classifier.image_shape_) for n in normalizers], classifier)
-    proto = _export(graph.eval(), classifier.n_features_in_)
+    with default_state("cpu"), float32_by_default:
+        parts = [_Normalization(n, classifier.image_shape_) for n in normalizers]
+        proto = _export(_Graph(parts, classifier).eval(), classifier.n_features_in_)
     _add_labels(proto, classifier.classes_)
     onnx.helper.set_model_props(proto, _versions())
     onnx.checker.check_model(proto)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from numbers import Real
 from typing import TYPE_CHECKING, ClassVar
@@ -149,9 +150,16 @@ class RandomDeformation(BaseEstimator):
                 f"images must have a floating dtype. Got {images.dtype} instead: convert them by "
                 "`images.float()`."
             )
-        origins = self._affine_origins(images, generator)
-        if self.elastic_alpha > 0:
-            origins += self._elastic_displacements(images, generator)
+        kind = images.device.type
+        without_autocast = (
+            torch.autocast(kind, enabled=False)
+            if torch.amp.is_autocast_available(kind)
+            else contextlib.nullcontext()
+        )
+        with without_autocast:  # which would place pixels in bfloat16, to a hundredth
+            origins = self._affine_origins(images, generator)
+            if self.elastic_alpha > 0:
+                origins += self._elastic_displacements(images, generator)
         # grid_sample counts from -1 at one border of the image to 1 at the other.
         height, width = images.shape[2:]
         origins *= images.new_tensor([2 / width, 2 / height]).view(2, 1, 1)
@@ -211,8 +219,9 @@ def _gaussian_weights(size, sigma, images):
     distance = max(1.0, sigma)  # between two numbers, the first of which lies beyond the border
     beyond = math.ceil(3 * sigma / distance)
     n_numbers = math.ceil((size - 1) / distance) + 1 + 2 * beyond
-    numbers = distance * (torch.arange(n_numbers).to(images) - beyond)
-    offsets = torch.arange(size).to(images) - numbers[:, None]
+    kind = {"dtype": images.dtype, "device": images.device}
+    numbers = distance * (torch.arange(n_numbers, **kind) - beyond)
+    offsets = torch.arange(size, **kind) - numbers[:, None]
     # A softmax is a Gaussian that sums to one. Independent numbers add up by their squares, hence
     # the root: fewer of them must weigh more for the same variance.
     return (-0.5 * (offsets / sigma) ** 2).softmax(dim=0) / math.sqrt(distance)

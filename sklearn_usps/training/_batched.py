@@ -150,7 +150,7 @@ class BatchedTrainer(Trainer):
         images, targets = batch
         targets = targets.to(self.device)
         n_networks = len(self.trainers)
-        weights = torch.ones(len(targets)) if weights is None else weights
+        weights = images.new_ones(len(targets)) if weights is None else weights
         weights = weights.view(len(targets), -1).T.expand(n_networks, -1).to(self.device)
         logits = self.infer(images)
         losses = (self._losses(logits, targets) * weights).mean(1)
@@ -253,7 +253,7 @@ def _combine(data: Sequence[WeightedSubset]) -> WeightedSubset:
 def _flat_lr_factors(trainer: Trainer) -> torch.Tensor:
     """Return the factor of the learning rate for each parameter of a network."""
     factors = [
-        torch.full((parameter.numel(),), trainer.lr_factors_.get(name, 1.0))
+        torch.full((parameter.numel(),), trainer.lr_factors_.get(name, 1.0), dtype=torch.float32)
         for name, parameter in trainer.module_.named_parameters()
     ]
     return torch.cat(factors)

@@ -11,11 +11,15 @@ from ._config import TrainingConfig
 BOLD, PLAIN = "\033[1m", "\033[0m"
 
 
+class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
+    """Request of a callback to end the training, which in skorch is a KeyboardInterrupt."""
+
+
 def training_callbacks(config: TrainingConfig) -> list:
     """Return the callbacks of a training: ours for output, the user's, and early stopping."""
     callbacks: list = []
     # The bar is wiped off before the log prints the line of the epoch, so it comes first.
-    if config.verbose >= 2 and sys.stderr.isatty():
+    if config.verbose >= 2 and _is_terminal(sys.stderr):
         callbacks.append(("progress_bar", EpochBar()))
     if config.verbose:
         callbacks.append(("epoch_log", EpochLog()))
@@ -44,7 +48,7 @@ class EpochLog(Callback):
         epochs = net.history[self.n_before_ :]
         epoch = epochs[-1]
         number = f"Epoch {epoch['epoch']:{len(str(self.n_epochs_))}}/{self.n_epochs_}"
-        if _is_best(epochs) and sys.stdout.isatty():
+        if _is_best(epochs) and _is_terminal(sys.stdout):
             number = BOLD + number + PLAIN
         parts = [number, f"train error {epoch['train_error']:7.2%}"]
         key = "train_error"
@@ -59,6 +63,11 @@ class EpochLog(Callback):
         left = n_left * sum(e["dur"] for e in epochs) / len(epochs)
         parts += [f"{epoch['dur']:6.2f} s", f"{left:4.0f} s left"]
         print("   ".join(parts), flush=True)
+
+
+def _is_terminal(stream) -> bool:
+    """Return True if a stream, which a program without a console may lack, is a terminal."""
+    return stream is not None and stream.isatty()
 
 
 def _is_best(epochs) -> bool:

@@ -100,7 +100,7 @@ class BatchIterator:
             y = self.dataset.y
             yield Block(
                 images.view(-1, 1, *self.image_shape),
-                None if y is None else torch.as_tensor(y[rows]),
+                None if y is None else torch.from_numpy(y[rows]),
                 None if self.weights is None else torch.from_numpy(self.weights[picked]),
                 [slice(batch.start - begin, batch.stop - begin) for batch in batches],
             )
@@ -109,8 +109,12 @@ class BatchIterator:
 def draw_samples(sampling: str, n_samples: int, n_drawn: int, generator) -> np.ndarray:
     """Draw indices of samples: all in random order, over and over, or independently."""
     if sampling == "replacement":
-        return torch.randint(n_samples, (n_drawn,), generator=generator).numpy()
-    orders = [torch.randperm(n_samples, generator=generator) for _ in range(0, n_drawn, n_samples)]
+        drawn = torch.randint(n_samples, (n_drawn,), generator=generator, device=generator.device)
+        return drawn.numpy()
+    orders = [
+        torch.randperm(n_samples, generator=generator, device=generator.device)
+        for _ in range(0, n_drawn, n_samples)
+    ]
     return torch.cat(orders)[:n_drawn].numpy()
 
 

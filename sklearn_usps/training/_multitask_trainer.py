@@ -86,7 +86,7 @@ class MultiTaskTrainer(Trainer):
     def get_iterator(self, dataset, training=False):
         if not training:
             return super().get_iterator(dataset)
-        tasks = self._tasks_of(torch.as_tensor(dataset.targets)).numpy()
+        tasks = self._tasks_of(torch.from_numpy(dataset.targets)).numpy()
         rows = [np.flatnonzero(tasks == task) for task in range(len(self.tasks))]
         sampler = MultiTaskSampler([len(part) for part in rows], self.batch_size)
 
@@ -96,7 +96,8 @@ class MultiTaskTrainer(Trainer):
         return BatchIterator(dataset, self.config.image_shape, sampler.slices(), sample=sample)
 
     def _tasks_of(self, targets: torch.Tensor) -> torch.Tensor:
-        return torch.searchsorted(torch.tensor(self.task_sizes).cumsum(0), targets, right=True)
+        ends = torch.from_numpy(np.cumsum(self.task_sizes))
+        return torch.searchsorted(ends, targets, right=True)
 
     def evaluate(self, batch, weights):
         """Return the weighted sum of the mean losses of the tasks, the logits and sums of metrics.
@@ -105,8 +106,8 @@ class MultiTaskTrainer(Trainer):
         """
         images, targets = batch
         tasks = self._tasks_of(targets)
-        logits = torch.full((len(images), sum(self.task_sizes)), -math.inf)
-        sums = torch.zeros(len(self.tasks), 4, dtype=torch.float64)
+        logits = images.new_full((len(images), sum(self.task_sizes)), -math.inf, device="cpu")
+        sums = torch.zeros(len(self.tasks), 4, dtype=torch.float64, device="cpu")
         total, begin = 0.0, 0
         for task, network in enumerate(self.module_.networks):
             end = begin + self.task_sizes[task]
@@ -158,7 +159,8 @@ class MultiTaskTrainer(Trainer):
 
 def _count(loss, logits, targets, weights) -> torch.Tensor:
     wrong = logits.argmax(1) != targets
-    weights = torch.ones(len(wrong)) if weights is None else weights
+    weights = logits.new_ones(len(wrong)) if weights is None else weights
     n_samples = float(len(wrong))
     loss = float(loss.detach().cpu())
-    return torch.tensor([loss * n_samples, n_samples, weights[wrong].sum(), weights.sum()])
+    sums = [loss * n_samples, n_samples, weights[wrong].sum(), weights.sum()]
+    return torch.tensor(sums, dtype=torch.float32, device="cpu")

@@ -20,19 +20,15 @@ from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
-from ._callbacks import training_callbacks
-from ._config import TrainingConfig, use_one_thread_in_fork
+from ..networks._torch_state import default_state
+from ._callbacks import StopTraining, training_callbacks
+from ._config import TrainingConfig
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
+from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
+from ._own_code import OwnCode
 from .optim._learning_rates import SCHEDULES, rate_factors
 
-#: Number of images to evaluate at once where no gradient is needed.
-INFERENCE_BATCH_SIZE = 512
-
 _BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
-
-
-class StopTraining(Exception):  # noqa: N818 (no error, as StopIteration)
-    """Request of a callback to end the training, which in skorch is a KeyboardInterrupt."""
 
 
 class Trainer(NeuralNetClassifier):
@@ -73,6 +69,11 @@ class Trainer(NeuralNetClassifier):
             ("train_loss", PassthroughScoring("train_loss", on_train=True)),
             ("valid_loss", PassthroughScoring("valid_loss")),
         ]
+
+    def initialize(self):
+        self.own_code_ = OwnCode(self.module, self.config)
+        with default_state(self.config.device), self.own_code_.evaluation:
+            return super().initialize()
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -117,10 +118,12 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
-        # Before skorch, which swallows Ctrl-C from here on.
-        self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
         self.train_split: Any = lambda *args: (data, valid_data)
-        self.partial_fit(data.dataset.X, data.dataset.y)
+        with default_state(self.config.device):
+            self.own_code_.seed(self.generator)
+            # Before skorch, which swallows Ctrl-C from here on.
+            self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
+            self.partial_fit(data.dataset.X, data.dataset.y)
         self.train_split = None  # it refers to the validation set
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
@@ -166,7 +169,8 @@ class Trainer(NeuralNetClassifier):
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
-                images = self.config.augmentation(block.images, self.generator)
+                with self.own_code_.augmentation:
+                    images = self.config.augmentation(block.images, self.generator)
                 block = block._replace(images=images)
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
@@ -174,7 +178,8 @@ class Trainer(NeuralNetClassifier):
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
-        steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
+        with self.own_code_.step:
+            steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
         losses = [step["loss"].item() for step in steps]
         self.check_losses(losses)
         sizes = [rows.stop - rows.start for rows in block.slices]
@@ -191,7 +196,9 @@ class Trainer(NeuralNetClassifier):
             record: dict = {}
             self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, weights=weights)
+            self._set_training(training)  # a callback may have predicted
+            with self.own_code_.step:
+                step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
             self.check_losses([loss])
             record[prefix + "_batch_size"] = len(batch[0])
@@ -334,50 +341,7 @@ class Trainer(NeuralNetClassifier):
     # Inference
 
     def forward_iter(self, X, training=False, device="cpu"):
-        return self._map(self.infer, X, training, device)
-
-    def log_proba(self, X, *, with_shifts: bool = False) -> torch.Tensor:
-        """Return logarithms of probabilities of images X: (n_samples, n_classes)."""
-
-        def log_proba(images):
-            return log_probabilities(self.module_, self.infer(images))
-
-        def log_mean_proba(images):
-            parts = [log_proba(shifted) for shifted in shifted_images(images)]
-            return torch.stack(parts).logsumexp(0) - math.log(len(parts))
-
-        return torch.cat(list(self._map(log_mean_proba if with_shifts else log_proba, X)))
-
-    def features(self, X) -> torch.Tensor:
-        """Return the last hidden layer for images X: (n_samples, n_features)."""
-
-        def features(images):
-            return self.module_.features(images.to(self.device)).flatten(1)
-
-        return torch.cat(list(self._map(features, X)))
-
-    def _map(self, function, X, training=False, device="cpu"):
-        """Yield the values of a function of each batch of images."""
-        use_one_thread_in_fork()
-        self._set_training(training)
-        for block in self.get_iterator(self.get_dataset(X)):
-            for (images, _), _ in block.batches():
-                with torch.inference_mode(not training):
-                    values = function(images).to(device)
-                yield values
-
-
-def shifted_images(images: torch.Tensor) -> list[torch.Tensor]:
-    """Return the images, and all of them shifted by one pixel to each of the four sides."""
-    height, width = images.shape[2:]
-    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
-    offsets = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
-    return [padded[:, :, top : top + height, left : left + width] for top, left in offsets]
-
-
-def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:
-    """Return the log-probabilities for the logits of a network."""
-    return network.log_proba(logits) if hasattr(network, "log_proba") else logits.log_softmax(1)
+        return iter_outputs(self, X, self.infer, training=training, device=device)
 
 
 def _probabilities(network, logits):

@@ -50,7 +50,7 @@ def test_calls_of_partial_fit_are_epochs_of_fit(optimizer, network, bars):
     assert parts.n_iter_ == 3
 
 
-def test_a_call_that_fails_leaves_the_range_of_values(bars):
+def test_a_call_that_fails_leaves_the_pixel_values(bars):
     X, y = bars
     classifier = ConvNetClassifier(max_epochs=1, warm_start=True, **PLAIN).fit(X, y)
     for call in (classifier.fit, classifier.partial_fit):

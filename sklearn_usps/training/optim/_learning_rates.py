@@ -93,7 +93,8 @@ def layer_sizes(network: nn.Module, image_shape: tuple[int, int]) -> dict[str, L
     try:
         with torch.no_grad():
             device = next(network.parameters(), torch.empty(0)).device
-            network.eval()(torch.zeros(1, 1, *image_shape, device=device))
+            blank = torch.zeros(1, 1, *image_shape, dtype=torch.float32, device=device)
+            network.eval()(blank)
     finally:
         network.train(training)
         for hook in hooks:
