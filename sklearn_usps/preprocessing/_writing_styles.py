@@ -1,8 +1,9 @@
 """Ways to write digits that are rare in USPS, whose writers learned to write in the USA.
 
 Other writers cross the 7, begin the 1 with a stroke up to its top and stand it on a base, end the 9
-in a hook, and shorten the stem of the 4. In USPS a 1 is a bare stroke, so that a classifier takes
-one of these for a 7. Each function takes ink from 0 to 1, cropped to the digit.
+in a hook, and shorten the stem of the 4 above or below its bar. In USPS a 1 is a bare stroke, so
+that a classifier takes one of these for a 7. Each function takes ink from 0 to 1, cropped to the
+digit.
 """
 
 from collections.abc import Sequence
@@ -14,15 +15,11 @@ from scipy import ndimage
 Line = Sequence[tuple[float, float]]
 
 #: Probabilities of the changes. Writers in USPS's own style must remain frequent.
-_FLAG, _BASE, _SHORT_STEM, _CROSS, _HOOK = 0.5, 0.3, 0.4, 0.4, 0.3
-#: Largest power by which heights are bent: the upper part of the digit shrinks or grows.
-_MAX_BEND = 1.4
+_FLAG, _BASE, _SHORT_STEM, _CROSS, _HOOK = 0.5, 0.3, 0.5, 0.4, 0.3
 
 
 def vary_style(ink: np.ndarray, digit: int, rng: np.random.Generator) -> np.ndarray:
     """Return the ink of a digit as another writer may have written it."""
-    heights = np.linspace(0, 1, len(ink)) ** _MAX_BEND ** rng.uniform(-1, 1)
-    ink = ink[np.round((len(ink) - 1) * heights).astype(int)]
     if digit == 1 and rng.random() < _FLAG:
         lines = [_flag(ink, rng), *([_base(ink, rng)] if rng.random() < _BASE else [])]
         return _draw(ink, lines, rng)
@@ -60,7 +57,7 @@ def _base(ink: np.ndarray, rng: np.random.Generator) -> Line:
 def _cross(ink: np.ndarray, rng: np.random.Generator) -> Line:
     """Return the stroke through the stem of a 7."""
     height = len(ink)
-    level = rng.uniform(0.42, 0.65)
+    level = rng.uniform(0.48, 0.68)
     half, rise, aside = height * rng.uniform([0.15, -0.08, -0.06], [0.32, 0.08, 0.06])
     x, y = _middle_of_row(ink, level) + aside, level * height
     return [(x - half, y + rise), (x + half, y - rise)]
@@ -79,12 +76,14 @@ def _hook(ink: np.ndarray, rng: np.random.Generator) -> Line:
 
 
 def _shorten_stem(ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a 4 without the part of its stem above the bar; a closed 4 as it is."""
+    """Return a 4 without a part of its stem, either below the bar or, in an open 4, above it."""
     height = len(ink)
     from_row, to_row = int(0.25 * height), int(0.9 * height)
     bar = from_row + int((ink[from_row:to_row] > 0.5).sum(axis=1).argmax())
+    if rng.random() < 0.5:
+        return crop(ink[: bar + round(height * rng.uniform(0.12, 0.25))], 0.4)
     shortened, gap = ink.copy(), None
-    for row in range(bar - round(height * rng.uniform(0.06, 0.2)), -1, -1):
+    for row in range(bar - round(height * rng.uniform(0.1, 0.25)), -1, -1):
         edges = np.flatnonzero(np.diff(ink[row] > 0.5, prepend=False, append=False))
         if len(edges) >= 4:  # two strokes: the arm on the left, the stem on the right
             gap = int(np.ceil((edges[-3] + edges[-2]) / 2))
