@@ -101,3 +101,10 @@ def _as_opaque(pixels: np.ndarray) -> np.ndarray:
     colors, opacity = pixels[:, :, :3], pixels[:, :, 3:]
     is_light = colors.sum() > 0.5 * 3 * opacity.sum()
     return colors + (1 - opacity) * (0 if is_light else 1)
+
+
+def shrink(pixels: np.ndarray, step: int) -> np.ndarray:
+    """Return the means of blocks of `step` by `step` pixels; what is left over is cut off."""
+    height, width = (length // step for length in pixels.shape[:2])
+    blocks = pixels[: step * height, : step * width].reshape(height, step, width, step, -1)
+    return blocks.mean(axis=(1, 3)) if step > 1 else pixels
