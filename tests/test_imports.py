@@ -23,7 +23,7 @@ ROOMS = [
 ]
 FLOORS = {room: floor for floor, rooms in enumerate(ROOMS, -1) for room in rooms}
 PUBLIC_NAMES = 5  # the floor of names imported from the package itself
-MAX_LINES = {"_classifier.py": 450}  # nearly all docstring
+MAX_LINES = {"_classifier.py": 500, "_multitask.py": 450}  # mostly docstrings
 QUESTION_WORDS = {"What", "Which", "How", "Whether", "Where", "Who", "Why"}
 
 

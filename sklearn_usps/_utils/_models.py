@@ -1,9 +1,18 @@
 """Fitted models inside searches, pipelines, frozen and calibrated estimators."""
 
 import math
+from collections.abc import Iterator
+from typing import Any
 
+from sklearn.base import BaseEstimator
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
+
+#: Attributes in which scikit-learn's estimators have others, the fitted ones first.
+_PART_NAMES = (
+    *("best_estimator_", "estimator_", "estimators_", "calibrated_classifiers_"),
+    *("estimator", "estimators", "steps"),
+)
 
 
 def open_model(model, *, calibrated: str = "keep"):
@@ -45,13 +54,59 @@ def open_model(model, *, calibrated: str = "keep"):
 def open_convnet(model, display: str):
     """Return transformers and last step, as `open_model`, of a model that ends with a ConvNet."""
     transformers, classifier = open_model(model, calibrated="single")
-    check_is_fitted(classifier)
-    if not hasattr(classifier, "history_"):
+    if isinstance(classifier, BaseEstimator):
+        check_is_fitted(classifier)
+    if not hasattr(classifier, "n_parameters_"):
         raise ValueError(
-            f"{type(classifier).__name__} has no `history_`: {display} shows ConvNetClassifier and "
-            "MultiTaskConvNetClassifier."
+            f"{display} shows a fitted ConvNetClassifier or MultiTaskConvNetClassifier. Got "
+            f"{describe(model)} instead.{which_part(model, 'n_parameters_', 'estimator')}"
         )
     return transformers, classifier
+
+
+def describe(model) -> str:
+    """Return what a model is, for messages."""
+    if isinstance(model, type):
+        return f"the class {model.__name__}"
+    if hasattr(model, "steps"):
+        steps = ", ".join(type(step).__name__ for _, step in model.steps)
+        return f"{type(model).__name__} of {steps}"
+    return type(model).__name__
+
+
+def which_part(model, attribute: str, name: str) -> str:
+    """Return a sentence with the part of a model that has an attribute, or an empty text.
+
+    `name` is that of the parameter with the model.
+    """
+    if isinstance(model, type):
+        return " Pass an instance."
+    if getattr(model, "refit", True) is False:
+        return " Set refit=True in the search."
+    path = _find_part(model, attribute)
+    return f" Pass a part of it, such as {name}{path}." if path else ""
+
+
+def _find_part(model, attribute: str, depth: int = 12) -> str | None:
+    """Return the code that takes a part with an attribute out of a model; None without one."""
+    if hasattr(model, attribute):
+        return None if isinstance(model, type) else ""
+    for code, part in _parts(model) if depth else ():
+        if (path := _find_part(part, attribute, depth - 1)) is not None:
+            return code + path
+    return None
+
+
+def _parts(model) -> Iterator[tuple[str, Any]]:
+    """Yield the models in a model or a container, and the code that takes them out."""
+    if isinstance(model, dict):
+        yield from ((f"[{key!r}]", part) for key, part in model.items())
+    elif isinstance(model, (list, tuple)):
+        yield from ((f"[{i}]", part) for i, part in enumerate(model))
+    elif isinstance(model, BaseEstimator) or hasattr(model, "estimator"):
+        for name in _PART_NAMES:
+            if hasattr(model, name):
+                yield f".{name}", getattr(model, name)
 
 
 def input_image_shape(model, n_features: int | None = None) -> tuple[int, int] | None:

@@ -199,8 +199,11 @@ def fetch_file(
     if remote.is_content(content := _read(path)):
         return content
     if not download_if_missing:
-        found = f"{path} is damaged or unreadable" if path.exists() else "Data not found"
-        raise OSError(f"{found} and `download_if_missing` is False")
+        found = "is damaged or unreadable" if path.exists() else "is missing"
+        raise OSError(
+            f"Data not found: {path} {found}, and `download_if_missing` is False. Set it to True, "
+            "or put the file there."
+        )
     with contextlib.ExitStack() as stack:
         # Without a lock, several processes may download; each still stores a complete file.
         with contextlib.suppress(OSError, NotImplementedError, Timeout):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from .._utils._arrays import as_array
 from .._utils._files import write_atomically
-from .._utils._images import check_two_sizes
+from .._utils._images import check_two_sizes, drop_channels
 from .._utils._pictures import check_number_of_pixels, check_pixels, open_picture
 from .._utils._sklearn import HasMethods, Interval, StrOptions, validate_params
 
@@ -172,6 +172,7 @@ def save_mosaic(
             f"{', '.join(_LOSSLESS_FORMATS)}."
         )
     images = np.asarray(as_array(images, "images"))
+    images = drop_channels(images, "images") if images.ndim == 4 else images
     if images.ndim != 3 or images.size == 0:
         raise ValueError(
             "images must have the shape (n_images, height, width), without zeros. Got the shape "

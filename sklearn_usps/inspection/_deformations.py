@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import check_array, check_random_state
 
 from .._utils._images import flatten_images, resolve_image_shape
-from .._utils._models import input_image_shape, open_model
+from .._utils._models import describe, input_image_shape, open_model, which_part
 from .._utils._sklearn import Interval, check_pandas_support, validate_params
 from .._utils._tiles import get_axes, set_title
 from ..networks._torch_state import default_state, float32_by_default
@@ -198,14 +198,15 @@ class DeformationDisplay:
 
 def _augmentation(estimator):
     """Return the augmentation that an estimator is or has."""
-    if callable(estimator):
+    if callable(estimator) and not isinstance(estimator, (type, torch.nn.Module)):
         return estimator
     _, classifier = open_model(estimator, calibrated="first")
     classifier = getattr(classifier, "estimator", classifier)  # of a multi-task classifier
     if not hasattr(classifier, "augmentation"):
         raise ValueError(
             "estimator must be an augmentation or a classifier with a parameter `augmentation`. "
-            f"Got {estimator!r} instead."
+            f"Got {describe(estimator)} instead."
+            + which_part(estimator, "augmentation", "estimator")
         )
     augmentation = classifier.augmentation
     if augmentation is None:

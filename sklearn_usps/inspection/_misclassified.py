@@ -7,8 +7,9 @@ from sklearn.base import is_classifier
 from sklearn.utils import check_array, check_consistent_length, check_scalar, column_or_1d
 from sklearn.utils.multiclass import unique_labels
 
+from .._utils._arrays import as_array
 from .._utils._images import flatten_images, resolve_image_shape
-from .._utils._models import input_image_shape, open_model
+from .._utils._models import describe, input_image_shape, open_model, which_part
 from .._utils._sklearn import _safe_indexing, check_pandas_support
 from .._utils._tiles import LINE, TileGrid, get_axes, set_title
 
@@ -196,8 +197,12 @@ class MisclassifiedDisplay:
             The display, drawn.
         """
         method_name = f"{cls.__name__}.from_estimator"
-        if not is_classifier(estimator):
-            raise ValueError(f"{method_name} only supports classifiers")
+        is_instance = hasattr(estimator, "__sklearn_tags__") and not isinstance(estimator, type)
+        if not is_instance or not is_classifier(estimator) or not hasattr(estimator, "predict"):
+            raise ValueError(
+                f"{method_name} only supports classifiers. Got {describe(estimator)} instead."
+                + which_part(estimator, "classes_", "estimator")
+            )
         images = _without_task(estimator, X, method_name)
         y_pred = np.asarray(estimator.predict(X))
         y_proba = None
@@ -256,7 +261,8 @@ class MisclassifiedDisplay:
         array([0, 2])
         """
         check_consistent_length(X, y_true, y_pred, y_proba)
-        y_true, y_pred = column_or_1d(y_true), column_or_1d(y_pred)
+        y_true = column_or_1d(as_array(y_true, "y_true"))
+        y_pred = column_or_1d(as_array(y_pred, "y_pred"))
         if not len(y_true):
             raise ValueError("X, y_true and y_pred have 0 samples, but at least one is required.")
         unique_labels(y_true, y_pred)  # raises where numbers are compared with strings
@@ -288,7 +294,7 @@ def _without_task(estimator, X, method_name):
     column = getattr(classifier, "task_column", None)
     if column is None:
         if len(getattr(classifier, "tasks_", [])) < 2:
-            return X if hasattr(X, "shape") else np.asarray(X)
+            return as_array(X, "X")
         raise ValueError(
             f"{method_name} does not know the tasks of the samples. Pass one of `estimators_` and "
             "samples of its task, or call from_predictions with `predict(X, task=task)`."
@@ -306,8 +312,7 @@ def _without_task(estimator, X, method_name):
 
 def _images(X, indices, image_shape):
     """Return the rows `indices` of X as images, without a check of the others."""
-    X = X if hasattr(X, "shape") else np.asarray(X)
-    X, given_shape = flatten_images(_safe_indexing(X, indices))
+    X, given_shape = flatten_images(_safe_indexing(as_array(X, "X"), indices))
     rows = check_array(X, ensure_min_samples=0)
     return rows.reshape(-1, *resolve_image_shape(image_shape, given_shape, rows.shape[1]))
 

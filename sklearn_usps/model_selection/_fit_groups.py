@@ -67,6 +67,7 @@ def can_be_batched(classifier) -> bool:
         and isinstance(classifier.optimizer, str)
         and not classifier.callbacks
         and not classifier.warm_start
+        and classifier.max_time is None
         and not isinstance(classifier.random_state, np.random.RandomState)
     )
 

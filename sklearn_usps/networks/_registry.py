@@ -36,10 +36,13 @@ def build_network(
     """Build a network by name or class; `generator` draws its initial weights."""
     network = NETWORKS[network] if isinstance(network, str) else network
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
-        raise ValueError(
-            f"network must be one of {sorted(NETWORKS)} or a torch.nn.Module class. Got "
-            f"{network!r} instead."
-        )
+        problem = f"network must be one of {sorted(NETWORKS)} or a torch.nn.Module class"
+        if isinstance(network, nn.Module):
+            raise ValueError(
+                f"{problem}, not an instance: set network={type(network).__name__}, and its "
+                "arguments as network_params."
+            )
+        raise ValueError(f"{problem}. Got {network!r} instead.")
     params = dict(params or {})
     if takes_generator(network):
         params["generator"] = generator

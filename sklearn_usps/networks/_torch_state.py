@@ -37,6 +37,7 @@ class default_state:  # noqa: N801 (a context, as those of torch)
 
     def __init__(self, device: str | None = None):
         self.device = None if device is None else torch.device(device)
+        self.is_cpu = self.device is not None and self.device.type == "cpu"
         self.stack: ExitStack | None = None
 
     def __enter__(self) -> None:
@@ -45,10 +46,16 @@ class default_state:  # noqa: N801 (a context, as those of torch)
                 for change in changes:
                     stack.enter_context(change)
                 self.stack = stack.pop_all()
+        if self.is_cpu:
+            full_precision.__enter__()
 
     def __exit__(self, *exception) -> None:
-        if self.stack is not None:
-            self.stack.close()
+        try:
+            if self.is_cpu:
+                full_precision.__exit__()
+        finally:
+            if self.stack is not None:
+                self.stack.close()
 
 
 def _state_changes(device: torch.device | None) -> list[AbstractContextManager]:
@@ -68,8 +75,6 @@ def _state_changes(device: torch.device | None) -> list[AbstractContextManager]:
         changes.append(np.errstate(**NUMPY_ERRORS))  # type: ignore[arg-type]
     if sys.float_info.min / 2 == 0:
         changes.append(_denormals())
-    if device is not None and device.type == "cpu":
-        changes.append(full_precision)
     return changes
 
 

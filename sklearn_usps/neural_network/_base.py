@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ from ..networks._registry import build_network
 from ..networks._torch_state import default_state, in_default_state
 from ..training._config import (
     TrainingConfig,
-    find_device_or_cpu,
+    find_saved_device,
     use_one_thread_in_fork,
 )
 from ..training._data import LabeledImages, split_samples
@@ -41,9 +42,11 @@ from ..training._state import (
     load_weights,
 )
 from ..training._trainer import Trainer
+from ._parameters import check_parameter_names
 from ._pixel_values import merge_values
 from ._validation import (
     check_classes,
+    check_groups,
     check_images,
     check_partial_fit_params,
     check_training_images,
@@ -76,6 +79,27 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         for name in _METHODS & set(vars(cls)):
             setattr(cls, name, in_default_state(getattr(cls, name)))
 
+    def set_params(self, **params):
+        """Set parameters, also those of nested estimators, as in scikit-learn.
+
+        Parameters
+        ----------
+        **params : dict
+            Parameters; ``<component>__<parameter>`` is one of a nested estimator.
+
+        Returns
+        -------
+        self : estimator
+            This estimator.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        check_parameter_names(self, params)
+        return super().set_params(**params)
+
     # The template of fit and partial_fit
 
     def _fit(self, X, y, sample_weight, **options):
@@ -94,6 +118,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         sample_weight=None,
         *,
         task=None,
+        groups=None,
         partial=False,
         classes=None,
         random_state=None,
@@ -104,6 +129,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         With `partial` the training is one epoch at a constant learning rate that goes on from where
         the last one ended. Return the trainer, its training data and its validation data or None.
         """
+        start = time.perf_counter()
         use_one_thread_in_fork()
         base, continuing = self._start_fit(partial)
         if partial:
@@ -111,7 +137,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
         X, task = self._split_off_task(X, task, reset=not continuing)
         X, y, pixel_values = check_training_images(base, X, y, reset=not continuing)
         self._set_classes(y, task, classes, continuing=continuing, partial=partial)
-        weights = check_weights(sample_weight, X)
+        weights, groups = check_weights(sample_weight, X), check_groups(groups, X)
         data = LabeledImages(X, self._encode(y, task), weights)
         random_state = check_random_state(
             base.random_state if random_state is None else random_state
@@ -128,10 +154,12 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
                 base.class_weight,
                 valid=self._check_validation_set(base, **validation),
                 fraction=base.validation_fraction if base.early_stopping else None,
+                groups=groups,
                 random_state=random_state,
             )
             self._check_two_classes(train.targets, data.y)
-            config = _make_config(base)
+            deadline = None if base.max_time is None else start + base.max_time
+            config = _make_config(base, deadline=deadline)
         previous = self.net_ if continuing else None
         trainer = self._build_trainer(base, config, seed, previous, keep_optimizer=partial)
         base._pixel_values = merge_values(base._pixel_values, pixel_values)
@@ -271,6 +299,8 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
 
     def __getstate__(self):
         state = dict(super().__getstate__())
+        if isinstance(state.get("device"), torch.device):
+            state["device"] = str(state["device"])
         if "_metadata_request" in state:
             state["_metadata_request"] = _plain_requests(state["_metadata_request"])
         if (net := state.pop("net_", None)) is not None:
@@ -305,7 +335,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             check_weight_sizes(lambda: self._build_network(generator), network_params, net_state)
         module = self._build_network(generator)
         load_weights(module, net_state)
-        device = find_device_or_cpu(base.device)
+        device = find_saved_device(base.device)
         config = _make_config(base, device=device, callbacks=None, early_stopping=False, verbose=0)
         trainer = self._make_trainer(module, config, generator)
         load_trainer_state(trainer, net_state, self.history_)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
@@ -10,13 +9,11 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._utils._sklearn import Interval, StrOptions, _fit_context
+from .._utils._sklearn import _fit_context
 from ..networks._registry import NETWORKS
-from ..training._config import DEVICES
 from ..training._inference import predict_features, predict_log_proba, predict_scores
-from ..training.optim._learning_rates import SCALINGS, SCHEDULES
-from ..training.optim._optimizers import OPTIMIZERS
 from ._base import BaseConvNet
+from ._parameters import CONSTRAINTS
 from ._validation import accuracy, check_images
 
 
@@ -79,7 +76,11 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         can't train on batches of one image smaller than 5 × 5.
 
     max_epochs : int, default=20
-        Number of passes over the training images; the maximum with `early_stopping`.
+        Number of passes over the training images; the maximum with `early_stopping` or `max_time`.
+
+    max_time : float, default=None
+        Time limit for `fit` in seconds, in (0, inf). The training ends with the last epoch that
+        fits, at least one, and the schedule with it. The result then depends on the machine.
 
     label_smoothing : float, default=0.05
         Label smoothing [5]_, in [0, 1). Networks with a loss of their own ignore it.
@@ -114,8 +115,9 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         indices as targets, and stop the training by a KeyboardInterrupt in an `on_epoch_…` or
         `on_batch_…` method. :class:`skorch.callbacks.LRScheduler` needs ``lr_schedule="constant"``.
 
-    device : {"auto", "cpu", "cuda", "mps"}, default="auto"
-        Device to compute on. "auto" takes the first available of "cuda", "mps" and "cpu".
+    device : {"auto", "cpu", "cuda", "mps"}, str or torch.device, default="auto"
+        Device to compute on, also by its index as "cuda:1". "auto" takes the first available of
+        "cuda", "mps" and "cpu".
 
     random_state : int, RandomState instance or None, default=None
         Seed of all random numbers. With an int, fits on the CPU are the same to the bit for equal
@@ -194,32 +196,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
 
     __module__ = "sklearn_usps"  # model files name public modules
 
-    _parameter_constraints: ClassVar[dict] = {
-        "network": [StrOptions(set(NETWORKS)), type],
-        "network_params": [dict, None],
-        "image_shape": [tuple, list, None],
-        "optimizer": [StrOptions(set(OPTIMIZERS)), type],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "lr_schedule": [StrOptions({"constant", *SCHEDULES})],
-        "lr_scaling": [StrOptions({"none", *SCALINGS})],
-        "sampling": [StrOptions({"shuffle", "replacement"})],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "augmentation": [StrOptions({"default"}), callable, None],
-        "test_time_augmentation": ["boolean"],
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-        "warm_start": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "callbacks": [list, tuple, None],
-        "device": [StrOptions(set(DEVICES))],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
-    }
+    _parameter_constraints: ClassVar[dict] = CONSTRAINTS
 
     def __init__(
         self,
@@ -236,6 +213,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         sampling="shuffle",
         batch_size=128,
         max_epochs=20,
+        max_time=None,
         label_smoothing=0.05,
         augmentation="default",
         test_time_augmentation=False,
@@ -261,6 +239,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         self.sampling = sampling
         self.batch_size = batch_size
         self.max_epochs = max_epochs
+        self.max_time = max_time
         self.label_smoothing = label_smoothing
         self.augmentation = augmentation
         self.test_time_augmentation = test_time_augmentation
@@ -275,13 +254,23 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=False)  # the augmentation is not validated yet
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+        groups=None,
+    ):
         """Train the network.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images.
+            Training images in one of the :ref:`accepted forms <image_forms>`.
 
         y : array-like of shape (n_samples,)
             Class labels.
@@ -289,15 +278,14 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights; only their ratios matter. Samples of weight zero are left out.
 
-        X_val : array-like of shape (n_val, n_features) or (n_val, height, width), default=None
-            Validation images, evaluated after each epoch and used by `early_stopping`. With
-            metadata routing, ``Pipeline(..., transform_input=["X_val"])`` transforms them as `X`.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Validation samples in the forms of `X`, `y` and `sample_weight`, evaluated after each
+            epoch and used by `early_stopping`. With metadata routing,
+            ``Pipeline(..., transform_input=["X_val"])`` transforms `X_val` as `X`.
 
-        y_val : array-like of shape (n_val,), default=None
-            Class labels of the validation images.
-
-        sample_weight_val : array-like of shape (n_val,), default=None
-            Sample weights of the validation images.
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, such as its writer. `early_stopping` holds out whole groups, with
+            about `validation_fraction` of each class; nothing else uses them.
 
         Returns
         -------
@@ -310,28 +298,22 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
             If parameters or data are invalid, or the loss becomes infinite or NaN.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        return self._fit(X, y, sample_weight, **validation)
+        return self._fit(X, y, sample_weight, groups=groups, **validation)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Train for one epoch at the constant learning rate `lr`.
 
         Network, optimizer and random numbers continue from the last call of `fit` or `partial_fit`.
-        `lr_schedule` and `max_epochs` are ignored.
+        `lr_schedule`, `max_epochs` and `max_time` are ignored.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images.
-
-        y : array-like of shape (n_samples,)
-            Class labels.
+        X, y, sample_weight : array-like
+            Training images, class labels and sample weights, as in `fit`.
 
         classes : array-like of shape (n_classes,), default=None
             All class labels of all calls. Required in the first call.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Sample weights; only their ratios matter. Samples of weight zero are left out.
 
         Returns
         -------

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted, validate_data
 from skorch.dataset import Dataset
 
+from .._utils._arrays import as_array
 from .._utils._sklearn import HasMethods, Interval, _fit_context
 from ..networks._registry import build_network
 from ..networks._shared_layers import SharedLayersNetwork
@@ -136,13 +137,14 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         y_val=None,
         task_val=None,
         sample_weight_val=None,
+        groups=None,
     ):
         """Train the networks of all tasks.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images of all tasks.
+            Training images of all tasks in one of the :ref:`accepted forms <image_forms>`.
 
         y : array-like of shape (n_samples,)
             Class labels, all strings or all numbers.
@@ -157,6 +159,9 @@ class MultiTaskConvNetClassifier(BaseConvNet):
             Validation samples of all tasks, evaluated after each epoch and used by early stopping,
             in the forms of `X`, `y`, `task` and `sample_weight`.
 
+        groups : array-like of shape (n_samples,), default=None
+            Group of each sample, such as its writer, of which early stopping holds out whole ones.
+
         Returns
         -------
         self : MultiTaskConvNetClassifier
@@ -170,7 +175,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
             If parameters or data are invalid, or a loss becomes infinite or NaN.
         """
         validation = {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val}
-        return self._fit(X, y, sample_weight, task=task, task_val=task_val, **validation)
+        validation.update(task_val=task_val, groups=groups)
+        return self._fit(X, y, sample_weight, task=task, **validation)
 
     @_fit_context(prefer_skip_nested_validation=False)
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, task=None):
@@ -180,11 +186,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            Training images, of all tasks or of some.
-
-        y : array-like of shape (n_samples,)
-            Class labels.
+        X, y : array-like
+            Training images and class labels, as in `fit`, of all tasks or of some.
 
         classes : array-like of shape (n_classes,) or dict of such, default=None
             All class labels of all calls, a dict by task if there are tasks. Required in the first
@@ -345,6 +348,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
     def _split_off_task(self, X, task, *, reset, name="task"):
         if self.task_column is None:
             return X, task
+        X = as_array(X, "X")
         pixels, task = take_task_column(X, self.task_column, task, name)
         validate_data(self, X, reset=reset, skip_check_array=True)
         return pixels, task
@@ -370,7 +374,7 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         labels = self._labels()
         # A dict of weights is by label alone; errors name the task as well.
         names = labels.names(with_tasks=not isinstance(class_weight, dict))
-        options["group_of"] = labels.decode_tasks
+        options["task_of"] = labels.decode_tasks
         train, valid = split_samples(data, names, class_weight, **options)
         if valid is not None:
             labels.check_all_tasks(valid.targets, is_held_out=options["valid"] is None)

@@ -15,6 +15,7 @@ from .._utils._sklearn import (
     is_pandas_na,
     is_scalar_nan,
 )
+from .._utils._tables import column_names
 from ._validation import check_classes, encode
 
 #: The name of the only task where none is named.
@@ -25,15 +26,16 @@ def take_task_column(X, column, task=None, name: str = "task"):
     """Return X without its column of tasks, and that column; `task` must be None beside it."""
     if task is not None:
         raise ValueError(f"`{name}` was passed beside task_column={column!r}: pass one of them.")
-    if not hasattr(X, "shape"):
-        X = as_array(X, "X").astype(object)
+    X = as_array(X, "X")
+    if isinstance(X, np.ndarray) and X.dtype.kind in "SUT":
+        X = X.astype(object)  # which may be strings of numbers
     if len(X.shape) != 2:
         raise ValueError(
             f"With task_column={column!r} X must have two dimensions. Got the shape {X.shape}."
         )
     n_columns = X.shape[1]
     is_name = isinstance(column, str)
-    names = list(getattr(X, "columns", [])) if is_name else range(-n_columns, n_columns)
+    names = column_names(X) if is_name else range(-n_columns, n_columns)
     found = [at % n_columns for at, name in enumerate(names) if name == column]
     if len(found) != 1:
         raise ValueError(

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 from sklearn.metrics import accuracy_score
-from sklearn.utils import check_consistent_length
+from sklearn.utils import assert_all_finite, check_consistent_length
 from sklearn.utils.multiclass import check_classification_targets, unique_labels
 from sklearn.utils.validation import validate_data
 
 from .._utils._arrays import as_numbers, check_labels
-from .._utils._images import check_width, flatten_images, resolve_image_shape
-from .._utils._sklearn import _check_sample_weight
+from .._utils._images import (
+    advise_samples_first,
+    check_width,
+    flatten_images,
+    resolve_image_shape,
+)
+from .._utils._sklearn import _check_sample_weight, _num_samples
 from .._utils._warnings import warn_user
 from ..training._data import scale_weights
 from ._pixel_values import describe_values, find_difference, value_range
@@ -27,9 +32,9 @@ def check_training_images(classifier, X, y, *, reset: bool):
     """
     X, given_shape = flatten_images(X)
     y = check_labels(y, "y")
-    _check_sizes(classifier, X, y)
+    _check_sizes(classifier, X, y, given_shape)
     if not reset:
-        check_width(classifier, X)
+        check_width(classifier, X, given_shape)
     X, y = validate_data(classifier, X, y, reset=reset, ensure_all_finite=False)
     if X.flags.f_contiguous and not _is_memory_map(X):
         X = np.ascontiguousarray(X)  # batches are rows, and data frames have columns in memory
@@ -49,19 +54,19 @@ def check_images(
     classifier, X, *, name: str = "X", advice: str = "scale X as in fit"
 ) -> np.ndarray:
     """Check images for a fitted classifier; warn if their values are far from those of fit."""
-    X, given_shape = flatten_images(X)
-    check_width(classifier, X)
+    X, given_shape = flatten_images(X, name)
+    check_width(classifier, X, given_shape, name)
     X = validate_data(classifier, X, reset=False, ensure_all_finite=False)
     estimator_name = type(classifier).__name__
     values = value_range(X, name=name, estimator_name=estimator_name)
-    _check_shape(classifier, given_shape)
+    _check_shape(classifier, given_shape, name)
     if difference := find_difference(classifier._pixel_values, X, values):
         found, fitted = difference
         warn_user(f"{name} has {found}, but {estimator_name} was fitted on {fitted}: {advice}.")
     return X
 
 
-def _check_sizes(classifier, X, y) -> None:
+def _check_sizes(classifier, X, y, given_shape) -> None:
     """Check the sizes of X and y before reading any of their values, which may be very many."""
     if not isinstance(X, np.ndarray) or X.ndim != 2:
         return  # scikit-learn checks the others
@@ -71,7 +76,13 @@ def _check_sizes(classifier, X, y) -> None:
             f"of at most {MAX_PIXELS}. Make them smaller; or is X to be transposed?"
         )
     if np.ndim(y):
-        check_consistent_length(X, y)
+        try:
+            check_consistent_length(X, y)
+        except ValueError as error:
+            shape = X.shape if given_shape is None else (len(X), *given_shape)
+            is_last = shape[-1] == _num_samples(y)
+            advice = "." + advise_samples_first(len(shape)) if is_last else ""
+            raise ValueError(f"{error}{advice}") from None
 
 
 def _is_memory_map(X) -> bool:
@@ -79,11 +90,12 @@ def _is_memory_map(X) -> bool:
     return X is not None and (isinstance(X, np.memmap) or _is_memory_map(getattr(X, "base", None)))
 
 
-def _check_shape(classifier, given_shape) -> None:
+def _check_shape(classifier, given_shape, name: str = "X") -> None:
     if given_shape not in (None, classifier.image_shape_):
+        advice = "" if 1 not in given_shape else f" Rows are {name}.reshape(len({name}), -1)."
         raise ValueError(
-            f"X has images of shape {given_shape}, but {type(classifier).__name__} is expecting "
-            f"images of shape {classifier.image_shape_} as input."
+            f"{name} has images of shape {given_shape}, but {type(classifier).__name__} is "
+            f"expecting images of shape {classifier.image_shape_} as input.{advice}"
         )
 
 
@@ -96,6 +108,20 @@ def check_weights(sample_weight, X: np.ndarray) -> np.ndarray | None:
     if not np.any(weights):
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return weights
+
+
+def check_groups(groups, X: np.ndarray) -> np.ndarray | None:
+    """Check the group of each sample, of which none may be missing."""
+    if groups is None:
+        return None
+    groups = np.asarray(check_labels(groups, "groups"))
+    if groups.ndim != 1:
+        raise ValueError(
+            f"groups must be an array-like of shape (n_samples,). Got the shape {groups.shape}."
+        )
+    check_consistent_length(X, groups)
+    assert_all_finite(groups, input_name="groups")
+    return groups
 
 
 def check_partial_fit_params(classifier) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from .._utils._files import write_atomically
-from .._utils._models import open_model
+from .._utils._models import describe, open_model, which_part
 from ..networks._torch_state import default_state, float32_by_default
 from ..neural_network._classifier import ConvNetClassifier
 from ..neural_network._multitask import MultiTaskConvNetClassifier
@@ -42,7 +43,7 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
     model : ConvNetClassifier, MultiTaskConvNetClassifier or Pipeline
         A fitted classifier, or a fitted :class:`~sklearn.pipeline.Pipeline` of any number of
         :class:`ImageNormalizer` and a classifier. Of a fitted search, the `best_estimator_` is
-        exported.
+        exported. A calibrated classifier is refused, since its parts are not calibrated.
 
     path : str or path-like
         The file to write; by convention its name ends in ".onnx".
@@ -97,7 +98,8 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
 
 def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
     """Return the normalizers and the classifier of a model."""
-    check_is_fitted(model)
+    if isinstance(model, BaseEstimator):
+        check_is_fitted(model)
     transformers, classifier = open_model(model)
     for name, step in transformers:
         if not isinstance(step, ImageNormalizer):
@@ -115,7 +117,8 @@ def _parts(model, task) -> tuple[list[ImageNormalizer], ConvNetClassifier]:
     elif not isinstance(classifier, ConvNetClassifier):
         raise TypeError(
             "model must be a ConvNetClassifier, a MultiTaskConvNetClassifier or a pipeline that "
-            f"ends with one. Got {type(classifier).__name__} instead."
+            f"ends with one. Got {describe(model)} instead."
+            + which_part(model, "n_parameters_", "model")
         )
     elif task is not None:
         raise ValueError(f"task={task!r} was given, but {type(classifier).__name__} has no tasks.")

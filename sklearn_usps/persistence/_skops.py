@@ -17,27 +17,11 @@ from typing import Any
 
 import numpy as np
 import skops.io
-from sklearn import compose, decomposition, dummy, feature_selection, linear_model, preprocessing
 from sklearn.base import BaseEstimator
-from sklearn.pipeline import FeatureUnion, Pipeline
 
 from .._utils._files import DAY, remove_leftovers, write_atomically
+from ._trusted_types import TRUSTED_TYPES
 
-#: Scikit-learn estimators that a file may hold. Others, such as support vector machines, index
-#: memory by values of the file that nothing checks.
-_OF_SKLEARN = [
-    *(FeatureUnion, Pipeline, compose.ColumnTransformer, decomposition.PCA),
-    *(dummy.DummyClassifier, linear_model.LogisticRegression, feature_selection.VarianceThreshold),
-    *(preprocessing.Binarizer, preprocessing.FunctionTransformer, preprocessing.MaxAbsScaler),
-    *(preprocessing.MinMaxScaler, preprocessing.Normalizer, preprocessing.PowerTransformer),
-    *(preprocessing.QuantileTransformer, preprocessing.RobustScaler, preprocessing.StandardScaler),
-]
-#: Names of all types that a file may hold, and of a function that a recipe scales its input with.
-_TRUSTED = {
-    *(f"{estimator.__module__}.{estimator.__qualname__}" for estimator in _OF_SKLEARN),
-    *("sklearn_usps.ConvNetClassifier", "sklearn_usps.MultiTaskConvNetClassifier"),
-    *("sklearn_usps.ImageNormalizer", "sklearn_usps.RandomDeformation", "numpy.interp"),
-}
 #: Kinds of skops objects that are built from values alone, without a call that the file chooses.
 _PLAIN_KINDS = {
     *("DictNode", "FunctionNode", "JsonNode", "ListNode", "NdArrayNode", "RandomStateNode"),
@@ -47,6 +31,17 @@ _PLAIN_KINDS = {
 _INFO = "sklearn-usps.json"
 #: Incremented when older versions of this library can't load new files any more.
 _FORMAT = 1
+
+
+class UntrustedTypesError(ValueError):
+    """Error of :func:`load_model` for a file with types that are not trusted, named in `types`."""
+
+    def __init__(self, path, types: list[str]):
+        super().__init__(
+            f"{path} holds types that are not trusted: {', '.join(types)}. If you know them and "
+            f"the source of the file, call load_model(path, trusted={types})."
+        )
+        self.types = types
 
 
 def save_model(model: Any, path: str | os.PathLike, *, metadata: dict | None = None) -> None:
@@ -92,14 +87,14 @@ def save_model(model: Any, path: str | os.PathLike, *, metadata: dict | None = N
     (ConvNetClassifier(lr=0.001), {'data': 'roweis'})
     """
     model = getattr(model, "best_estimator_", model)
-    if not isinstance(model, BaseEstimator):
+    if not isinstance(model, BaseEstimator) or hasattr(model, "module_"):  # a skorch net
         raise TypeError(f"model must be an estimator. Got an instance of {type(model)} instead.")
     metadata = {} if metadata is None else metadata
     _check_metadata(metadata)
     try:
         content = _dump(model, metadata)
         _, untrusted = _check(content)
-        _make(content, [*_TRUSTED, *untrusted, *skops.io.get_untrusted_types(data=content)])
+        _make(content, [*TRUSTED_TYPES, *untrusted, *skops.io.get_untrusted_types(data=content)])
     except Exception as error:
         raise TypeError(
             f"model can't be saved so that it could be loaded again: {error}. Its objects must be "
@@ -121,17 +116,14 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
     trusted : list of str or type, default=None
         Further types that the file may hold, such as the class of your own network: their full
         names or the types themselves. Trust only types that you know, since their code is run.
-        Always trusted are the classifiers and preprocessors of this library, arrays, plain values,
-        `numpy.interp`, the ufuncs of numpy and scipy, and from scikit-learn `Pipeline`,
-        `FeatureUnion`, `ColumnTransformer`, `Binarizer`, `FunctionTransformer`, `MaxAbsScaler`,
-        `MinMaxScaler`, `Normalizer`, `PowerTransformer`, `QuantileTransformer`, `RobustScaler`,
-        `StandardScaler`, `VarianceThreshold`, `PCA`, `LogisticRegression` and `DummyClassifier`.
+        Always trusted are :func:`~sklearn_usps.persistence.trusted_types`, arrays, plain values
+        and the ufuncs of numpy and scipy.
 
     Returns
     -------
     model : estimator
-        The estimator, on the device of its parameter `device`, or on the CPU with a warning if
-        this machine does not have the device.
+        The estimator, on the device of its parameter `device`, or with a warning on another one
+        if this machine does not have it.
 
     Raises
     ------
@@ -162,18 +154,15 @@ def load_model(path: str | os.PathLike, *, trusted: Sequence[str | type] | None 
         if saved != installed.get(library, saved)
     )
     try:
-        untrusted |= set(skops.io.get_untrusted_types(data=content)) - _TRUSTED
+        untrusted |= set(skops.io.get_untrusted_types(data=content)) - TRUSTED_TYPES
         unknown = sorted(untrusted - by_user)
-        model = None if unknown else _make(content, [*_TRUSTED, *by_user])
+        model = None if unknown else _make(content, [*TRUSTED_TYPES, *by_user])
     except Exception as error:
         reason = "".join(traceback.format_exception_only(error)).strip()  # even if str(error) fails
         written = f" It was written with {differences}." if differences else ""
         raise ValueError(f"{path} can't be loaded: {reason}.{written}") from error
     if unknown:
-        raise ValueError(
-            f"{path} holds types that are not trusted: {', '.join(unknown)}. If you know them and "
-            f"the source of the file, call load_model(path, trusted={unknown})."
-        )
+        raise UntrustedTypesError(path, unknown)
     if differences:
         warnings.warn(f"{path} was written with {differences}.", stacklevel=2)
     return model
@@ -299,7 +288,7 @@ def _check(content: bytes) -> tuple[dict[str, Any], set[str]]:
                 _check_array(part, archive)
             elif isinstance(kind, str) and kind not in _PLAIN_KINDS:
                 name = f"{part['__module__']}.{part['__class__']}"
-                untrusted |= {name} - (_TRUSTED if kind == "ObjectNode" else set())
+                untrusted |= {name} - (TRUSTED_TYPES if kind == "ObjectNode" else set())
     return info, untrusted
 
 

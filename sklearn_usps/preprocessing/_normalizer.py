@@ -9,7 +9,8 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils._images import flatten_images, resolve_image_shape
+from .._utils._arrays import with_numpy_errors
+from .._utils._images import check_width, flatten_images, resolve_image_shape
 from .._utils._sklearn import (
     StrOptions,
     _check_n_features,
@@ -153,7 +154,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features) or (n_samples, height, width)
-            The training images.
+            The training images in one of the :ref:`accepted forms <image_forms>`.
 
         y : None
             Ignored.
@@ -169,6 +170,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self.partial_fit(X)
 
     @_fit_context(prefer_skip_nested_validation=True)
+    @with_numpy_errors
     def partial_fit(self, X, y=None):
         """Update the mean and scale with more images, as if all had been passed to `fit` at once.
 
@@ -192,6 +194,8 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
                 f"method={self._fitted_method!r}. Call fit to start again."
             )
         X, given_shape = flatten_images(X)
+        if not first_call:
+            check_width(self, X, given_shape)
         X = validate_data(self, X, dtype=_DTYPES, reset=first_call)
         if self.method == "contrast":
             self.image_shape_ = resolve_image_shape(self.image_shape, given_shape, X.shape[1])
@@ -232,6 +236,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             mean, var, scale = mean.item(), var.item(), scale.item()
         self.mean_, self.var_, self.scale_ = mean, var, scale
 
+    @with_numpy_errors
     def transform(self, X):
         """Normalize images.
 
@@ -247,6 +252,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X, given_shape = flatten_images(X)
+        check_width(self, X, given_shape)
         X = validate_data(self, X, dtype=_DTYPES, reset=False)
         X_tr = np.empty(X.shape, dtype=np.float32 if X.dtype == np.uint8 else X.dtype)
         if self._fitted_method in ("global", "pixel"):
@@ -267,6 +273,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return X_tr
 
     @available_if(_has_inverse)
+    @with_numpy_errors
     def inverse_transform(self, X):
         """Scale normalized images back; only with `method="global"` and `method="pixel"`.
 
@@ -281,7 +288,8 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             The original images, float32 if X is float32, else float64.
         """
         check_is_fitted(self)
-        X, _ = flatten_images(X)
+        X, given_shape = flatten_images(X)
+        check_width(self, X, given_shape)
         X = check_array(X, dtype=_DTYPES[:2], input_name="X")
         _check_n_features(self, X, reset=False)
         X_original = np.multiply(X, self.scale_, dtype=X.dtype)

@@ -123,8 +123,9 @@ class BatchedTrainer(Trainer):
         first = data[0].dataset.X[:1]
         return self.finite_ & [trainer.has_finite_logits(first) for trainer in self.trainers]
 
-    def make_lr_schedule(self, n_steps):
-        super().make_lr_schedule(n_steps)
+    def make_lr_schedule(self, n_epochs, n_batches):
+        super().make_lr_schedule(n_epochs, n_batches)
+        n_steps = n_epochs * n_batches
         rates = [
             t.lr * SCHEDULES.get(t.config.lr_schedule, np.ones)(n_steps) for t in self.trainers
         ]

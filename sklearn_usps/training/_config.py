@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import warnings
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import EarlyStopping, InputShapeSetter, LRScheduler
 
+from .._utils._warnings import warn_user
 from ..preprocessing import RandomDeformation
 from .optim._optimizers import find_optimizer
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 #: The parameters that a configuration takes over without a change.
 _UNCHANGED = (
     *("lr", "lr_schedule", "lr_scaling", "sampling", "batch_size", "max_epochs"),
@@ -46,11 +46,20 @@ class TrainingConfig:
     callbacks: tuple
     #: Number of epochs to wait for a smaller validation loss; None: no early stopping.
     patience: int | None
-    #: "cpu", "cuda" or "mps".
+    #: Time of `time.perf_counter` to end before, by a whole number of epochs; None: no time limit.
+    deadline: float | None
+    #: "cpu", "mps", or "cuda" with or without an index, such as "cuda:1".
     device: str
     verbose: int
 
     def __post_init__(self):
+        for callback in self.callbacks:
+            _check_callback(callback)
+        if isinstance(self.augmentation, type):
+            name = self.augmentation.__name__
+            raise TypeError(
+                f"augmentation must be an instance, not a class: augmentation={name}()."
+            )
         if self.lr_schedule != "constant" and any(map(_is_lr_scheduler, self.callbacks)):
             raise ValueError(
                 "An LRScheduler among the callbacks has no effect beside "
@@ -59,7 +68,10 @@ class TrainingConfig:
 
     @classmethod
     def from_params(cls, params: dict[str, Any], image_shape: tuple[int, int]) -> TrainingConfig:
-        """Resolve the parameters of a :class:`~sklearn_usps.ConvNetClassifier`."""
+        """Resolve the parameters of a :class:`~sklearn_usps.ConvNetClassifier`.
+
+        They may include the `deadline` that follows from `max_time`.
+        """
         device = find_device(params["device"])
         by_name = isinstance(params["network"], str)
         optimizer, options = find_optimizer(
@@ -79,50 +91,105 @@ class TrainingConfig:
             augmentation=RandomDeformation() if isinstance(augmentation, str) else augmentation,
             callbacks=tuple(params["callbacks"] or ()),
             patience=params["n_iter_no_change"] if params["early_stopping"] else None,
+            deadline=params.get("deadline"),
             device=device,
             **{name: params[name] for name in _UNCHANGED},
         )
 
     def without_callbacks(self) -> TrainingConfig:
-        """Return the same without callbacks, early stopping and output."""
-        return replace(self, callbacks=(), patience=None, verbose=0)
+        """Return the same without callbacks, early stopping, time limit and output."""
+        return replace(self, callbacks=(), patience=None, deadline=None, verbose=0)
+
+
+def _check_callback(callback) -> None:
+    """Check that skorch can call a callback, and that it does what it is there for."""
+    named, callback = callback, _without_name(callback)
+    if not hasattr(callback, "on_epoch_end"):
+        raise TypeError(
+            "callbacks must be a list of skorch callbacks, or of tuples of name and callback. Got "
+            f"{named!r} in it."
+        )
+    name = type(callback).__name__
+    if isinstance(callback, InputShapeSetter):
+        raise ValueError(
+            f"The callback {name} has no use: `network` gets the shape of the images as "
+            "`image_shape`."
+        )
+    remedy = None
+    if isinstance(callback, EarlyStopping) and callback.lower_is_better:
+        remedy = "lower_is_better=False"
+    elif _is_lr_scheduler(callback) and getattr(callback, "mode", "min") == "min":
+        remedy = "mode='max'"
+    if remedy and str(callback.monitor).endswith("_acc"):
+        warn_user(
+            f"The callback {name} monitors {callback.monitor!r} as if it should fall: set {remedy}."
+        )
+
+
+def _without_name(callback):
+    return callback[-1] if isinstance(callback, tuple) and callback else callback
 
 
 def _is_lr_scheduler(callback) -> bool:
-    return isinstance(callback[1] if isinstance(callback, tuple) else callback, LRScheduler)
+    return isinstance(_without_name(callback), LRScheduler)
 
 
-def find_device(device: str) -> str:
-    """Return the device that a name stands for on this machine."""
+def find_device(device: str | torch.device) -> str:
+    """Return the name of a device on this machine, the fastest for "auto".
+
+    Raises
+    ------
+    ValueError
+        If there is no such device here, or torch's word does not name one to compute on.
+    """
     if device == "auto":
-        return next((name for name in ("cuda", "mps") if _is_available(name)), "cpu")
-    if not _is_available(device):
+        return next(kind for kind in ("cuda", "mps", "cpu") if _count_devices(kind))
+    kind, index = _parse_device(device)
+    n_devices = _count_devices(kind)
+    if index >= n_devices:
+        there = ", ".join(f"'{kind}:{i}'" for i in range(n_devices))
         raise ValueError(
-            f"device={device!r} is not available on this machine: set device='auto' or 'cpu'."
+            f"device={str(device)!r} is not available: this machine has "
+            f"{f'only {there}' if there else f'no {kind!r}'}. Set device='auto' or 'cpu'."
         )
-    return device
+    if kind == "cuda" and ":" in str(device):
+        return f"cuda:{index}"
+    return kind  # of "cuda", torch's current device
 
 
-def find_device_or_cpu(device: str) -> str:
-    """Return the device that a name stands for on this machine, or with a warning the CPU."""
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {DEVICES}")
-    if device == "auto" or _is_available(device):
+def find_saved_device(device: str | torch.device) -> str:
+    """Return the name of a device of a saved model, or with a warning one that there is here.
+
+    Instead of a missing "cuda:1" it is "cuda", and instead of a missing "cuda" the CPU.
+    """
+    if device == "auto":
         return find_device(device)
-    warnings.warn(
-        f"The classifier was fitted with device={device!r}, which is not available on this "
-        "machine: it predicts on the CPU.",
-        stacklevel=3,
+    kind, index = _parse_device(device)
+    if index < _count_devices(kind):
+        return find_device(device)
+    found = kind if _count_devices(kind) else "cpu"
+    warn_user(
+        f"The classifier was fitted with device={str(device)!r}, which is not available on this "
+        f"machine: it predicts with device={found!r}."
     )
-    return "cpu"
+    return found
 
 
-def _is_available(device: str) -> bool:
-    return {
-        "cpu": lambda: True,
-        "cuda": torch.cuda.is_available,
-        "mps": torch.backends.mps.is_available,
-    }[device]()
+def _parse_device(device: str | torch.device) -> tuple[str, int]:
+    """Return the kind of a device and its index."""
+    parts = re.fullmatch(r"(cpu|cuda|mps)(?::([0-9]{1,9}))?", str(device))
+    if parts is None:
+        raise ValueError(
+            "device must be 'auto', 'cpu', 'cuda', 'mps', one with an index such as 'cuda:1', or "
+            f"a torch.device of these. Got {str(device)!r} instead."
+        )
+    return parts[1], int(parts[2] or 0)
+
+
+def _count_devices(kind: str) -> int:
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return int(kind == "cpu" or torch.backends.mps.is_available())
 
 
 def use_one_thread_in_fork() -> None:

@@ -17,6 +17,8 @@ from torch.utils.data import Subset
 
 #: Approximate number of images of a block: negligible overhead per block, in few megabytes.
 BLOCK_SIZE = 2048
+#: Number of random orders to try, and of looks at a group, which take about 10 µs each.
+_N_ORDERS, _N_LOOKS = 10, 20_000
 
 
 class WeightedSubset(Subset):
@@ -133,14 +135,16 @@ def split_samples(
     *,
     valid: LabeledImages | None = None,
     fraction: float | None = None,
+    groups: np.ndarray | None = None,
     random_state=None,
-    group_of: Callable | None = None,
+    task_of: Callable | None = None,
 ) -> tuple[WeightedSubset, WeightedSubset | None]:
     """Return the samples to train on and those to validate on, or None.
 
-    Without separate samples `valid`, a fraction of each class is held out. Sample weights count in
-    both, weights of `classes` in training only. ``group_of(y)`` returns the group of each sample,
-    such as its task; the weights of each group then have a mean of one.
+    Without separate samples `valid`, a fraction of each class is held out, of whole `groups` if
+    there are some. Sample weights count in both, weights of `classes` in training only.
+    ``task_of(y)`` returns the task of each sample; the weights of each task then have a mean of
+    one.
     """
     X, y, weights = data
     if weights is not None:
@@ -155,17 +159,20 @@ def split_samples(
         valid_rows, valid_weights = _combine_weights(valid.y, classes, valid.weights, None)
         valid_samples = Dataset(valid.X, valid.y)
     elif fraction is not None:
-        _check_fraction(y[rows], classes, fraction)
-        kept, held_out = train_test_split(
-            np.arange(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state
-        )
+        if groups is None:
+            _check_fraction(y[rows], classes, fraction)
+            kept, held_out = train_test_split(
+                range(len(rows)), test_size=fraction, stratify=y[rows], random_state=random_state
+            )
+        else:
+            kept, held_out = split_groups(y[rows], groups[rows], classes, fraction, random_state)
         valid_rows, valid_samples = rows[held_out], samples
         valid_weights = None if weights is None else weights[valid_rows]
         rows, train_weights = rows[kept], None if train_weights is None else train_weights[kept]
 
     def subset(samples, rows, weights):
-        if group_of is not None and weights is not None:
-            weights = _scale_by_group(weights, group_of(samples.y[rows]))
+        if task_of is not None and weights is not None:
+            weights = _scale_by_task(weights, task_of(samples.y[rows]))
         return WeightedSubset(samples, rows, weights)
 
     train = subset(samples, rows, train_weights)
@@ -187,6 +194,72 @@ def _check_fraction(y: np.ndarray, classes: np.ndarray, fraction: float) -> None
             f"validation_fraction={fraction} divides {len(y)} samples so that {n_held_out} are "
             f"held out: too few for {n_classes} classes in both parts. Change it, or pass X_val."
         )
+
+
+def split_groups(
+    y: np.ndarray, groups: np.ndarray, classes: np.ndarray, fraction: float, random_state
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the samples to keep and those to hold out: whole groups, and all classes in both.
+
+    The held-out share of each class is as near to `fraction` as its groups allow. scikit-learn's
+    `GroupShuffleSplit` ignores the classes, and a fold of its `StratifiedGroupKFold` may lack some.
+
+    Raises
+    ------
+    ValueError
+        If no such split is found.
+    """
+    present, y = np.unique(y, return_inverse=True)
+    names, groups = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(names), len(present)), dtype=np.int64)
+    np.add.at(counts, (groups, y), 1)
+    if (alone := np.flatnonzero((counts > 0).sum(axis=0) == 1)).size:
+        raise ValueError(
+            "early_stopping holds out whole groups with samples of each class, but there is only "
+            f"one group with {classes[present[alone]].tolist()}. Pass other groups, or X_val."
+        )
+    n_orders = max(1, min(_N_ORDERS, _N_LOOKS // len(names)))
+    orders = (random_state.permutation(len(names)) for _ in range(n_orders))
+    found = [_choose_groups(counts, fraction, order) for order in orders]
+    totals = counts.sum(axis=0)
+    held_out = min(found, key=lambda groups: _cost(counts[groups].sum(0), totals, fraction, 1))
+    n_held_out = counts[held_out].sum(axis=0)
+    if not np.all((n_held_out > 0) & (n_held_out < totals)):
+        raise ValueError(
+            f"early_stopping found no way to hold out some of {len(names)} groups so that all "
+            f"{len(present)} classes are in both parts. Pass smaller groups, or X_val."
+        )
+    is_held_out = held_out[groups]
+    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def _choose_groups(counts: np.ndarray, fraction: float, order: np.ndarray) -> np.ndarray:
+    """Return True for the groups to hold out, as an order of changes finds them.
+
+    A group changes sides if this lowers the cost: in the first round that of the shares alone, so
+    that a large group is not taken for having all classes, then also that of missing classes.
+    """
+    chosen = np.zeros(len(counts), dtype=bool)
+    totals = counts.sum(axis=0)
+    held_out = np.zeros_like(totals)
+    for penalty in (0, 1, 1):
+        cost = _cost(held_out, totals, fraction, penalty)
+        for group in order:
+            changed = held_out + (-counts[group] if chosen[group] else counts[group])
+            if (new_cost := _cost(changed, totals, fraction, penalty)) < cost:
+                chosen[group] = not chosen[group]
+                held_out, cost = changed, new_cost
+    return chosen
+
+
+def _cost(held_out: np.ndarray, totals: np.ndarray, fraction: float, penalty: int) -> float:
+    """Return the squared distances of the shares, and a penalty for each class in one part alone.
+
+    `held_out` and `totals` have the number of samples of each class.
+    """
+    distances = held_out / totals - fraction
+    one_sided = np.count_nonzero((held_out == 0) | (held_out == totals))
+    return float(distances @ distances) + penalty * one_sided
 
 
 def _combine_weights(
@@ -233,7 +306,7 @@ def scale_weights(weights: np.ndarray) -> np.ndarray:
     return np.ldexp(weights, -np.frexp(abs(weights).max(initial=0))[1])
 
 
-def _scale_by_group(weights: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Return weights of which those of each group have a mean of one."""
-    means = np.bincount(groups, weights) / np.maximum(np.bincount(groups), 1)
-    return weights / means[groups]
+def _scale_by_task(weights: np.ndarray, tasks: np.ndarray) -> np.ndarray:
+    """Return weights of which those of each task have a mean of one."""
+    means = np.bincount(tasks, weights) / np.maximum(np.bincount(tasks), 1)
+    return weights / means[tasks]

@@ -16,19 +16,18 @@ from typing import Any
 import numpy as np
 import torch
 from skorch import NeuralNetClassifier
-from skorch.callbacks import Callback, EpochTimer, PassthroughScoring
+from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import nn
 from torch.nn import functional
 
 from ..networks._torch_state import default_state
-from ._callbacks import StopTraining, training_callbacks
+from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
 from ._config import TrainingConfig
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
 from ._own_code import OwnCode
 from .optim._learning_rates import SCHEDULES, rate_factors
-
-_BATCH_EVENTS = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+from .optim._time_limit import PacedSchedule
 
 
 class Trainer(NeuralNetClassifier):
@@ -60,7 +59,7 @@ class Trainer(NeuralNetClassifier):
         self.n_classes = n_classes
 
     #: Learning rate factors of all batches of a training; None: constant.
-    schedule_: np.ndarray | None = None
+    schedule_: np.ndarray | PacedSchedule | None = None
 
     @property
     def _default_callbacks(self):
@@ -79,8 +78,8 @@ class Trainer(NeuralNetClassifier):
         super().initialize_callbacks()
         callbacks = [callback for _, callback in self.callbacks_]
         self.listeners_ = {
-            event: [getattr(each, event) for each in callbacks if _overrides(each, event)]
-            for event in _BATCH_EVENTS
+            event: [getattr(each, event) for each in callbacks if overrides(each, event)]
+            for event in BATCH_EVENTS
         }
         return self
 
@@ -118,13 +117,15 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
-        self.train_split: Any = lambda *args: (data, valid_data)
-        with default_state(self.config.device):
-            self.own_code_.seed(self.generator)
-            # Before skorch, which swallows Ctrl-C from here on.
-            self.make_lr_schedule(self.max_epochs * len(self.get_iterator(data, training=True)))
-            self.partial_fit(data.dataset.X, data.dataset.y)
-        self.train_split = None  # it refers to the validation set
+        self.data_ = data, valid_data
+        try:
+            with default_state(self.config.device):
+                self.own_code_.seed(self.generator)
+                # Before skorch, which swallows Ctrl-C from here on.
+                self.make_lr_schedule(self.max_epochs, len(self.get_iterator(data, training=True)))
+                self.partial_fit(data.dataset.X, data.dataset.y)
+        finally:
+            del self.data_
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
@@ -141,21 +142,12 @@ class Trainer(NeuralNetClassifier):
             raise
 
     def notify(self, method_name, **cb_kwargs):
-        """Call the callbacks at an event.
-
-        A KeyboardInterrupt out of an event of an epoch or a batch ends the training, also if it is
-        Ctrl-C that arrives there. Any other KeyboardInterrupt is the user's Ctrl-C.
-        """
-        try:
-            if method_name in _BATCH_EVENTS:
-                for listener in self.listeners_[method_name]:
-                    listener(self, **cb_kwargs)
-            else:
-                super().notify(method_name, **cb_kwargs)
-        except KeyboardInterrupt as error:
-            if method_name.startswith(("on_epoch", "on_batch")):
-                raise StopTraining from error
-            raise
+        """Call the callbacks at an event, those of a batch only if they do anything there."""
+        listeners = self.listeners_.get(method_name)
+        if listeners is None:
+            getattr(self, method_name)(self, **cb_kwargs)
+            listeners = [getattr(callback, method_name) for _, callback in self.callbacks_]
+        call_listeners(self, method_name, listeners, cb_kwargs)
 
     def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
         if iterator is None:
@@ -250,10 +242,15 @@ class Trainer(NeuralNetClassifier):
             "if its values are large."
         )
 
-    def make_lr_schedule(self, n_steps: int) -> None:
+    def make_lr_schedule(self, n_epochs: int, n_batches: int) -> None:
         """Compute the learning rate factors of all batches."""
         schedule = SCHEDULES.get(self.config.lr_schedule)
-        self.schedule_ = None if schedule is None else schedule(n_steps)
+        if schedule is None:
+            self.schedule_ = None
+        elif (limit := dict(self.callbacks_).get("time_limit")) is not None:
+            self.schedule_ = PacedSchedule(schedule, n_epochs, n_batches, limit)
+        else:
+            self.schedule_ = schedule(n_epochs * n_batches)
 
     def current_lr(self) -> float:
         """Return the learning rate of the next batch, without the factors of layers."""
@@ -269,6 +266,12 @@ class Trainer(NeuralNetClassifier):
             group["lr"] = lr * group["lr_factor"]
 
     # The data
+
+    def get_split_datasets(self, X, y=None, **fit_params):
+        return self.data_
+
+    def __getstate__(self):  # for callbacks that pickle the net, without the images
+        return {name: value for name, value in super().__getstate__().items() if name != "data_"}
 
     def check_data(self, X, y=None):
         """Skip skorch's search for the classes, which are known: it copies all images."""
@@ -346,9 +349,3 @@ class Trainer(NeuralNetClassifier):
 
 def _probabilities(network, logits):
     return log_probabilities(network, logits).exp()
-
-
-def _overrides(callback, event: str) -> bool:
-    """Return True if a callback does anything at an event."""
-    method = getattr(callback, event)
-    return getattr(method, "__func__", method) is not getattr(Callback, event)

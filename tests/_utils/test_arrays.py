@@ -2,9 +2,14 @@
 
 import datetime
 
+import narwhals
 import numpy as np
 import pandas as pd
+import polars
+import pyarrow
 import pytest
+import torch
+from scipy.sparse import coo_array, csr_matrix
 
 from sklearn_usps import ConvNetClassifier, ImageNormalizer, prepare_image, save_mosaic
 
@@ -132,3 +137,97 @@ def test_labels_are_strings_of_any_dtype():
 def test_structured_labels_are_refused():
     with pytest.raises(TypeError, match="`y` must have strings or numbers"):
         ConvNetClassifier(**PARAMS).fit(X, Y.astype([("label", int)]))
+
+
+ONE_HOT = np.eye(2)[Y]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ONE_HOT,
+        ONE_HOT.tolist(),
+        list(ONE_HOT),
+        pd.DataFrame(ONE_HOT),
+        pd.Series(list(ONE_HOT)),
+        polars.DataFrame(ONE_HOT),
+        pyarrow.array(ONE_HOT.tolist()),
+        torch.tensor(ONE_HOT),
+    ],
+    ids=lambda y: type(y).__module__,
+)
+def test_one_hot_labels_are_refused_with_advice(y):
+    fitted = ConvNetClassifier(**PARAMS).fit(X, Y)
+    for call in (ConvNetClassifier(**PARAMS).fit, fitted.score):
+        with pytest.raises(ValueError, match=r"one-hot labels pass np.asarray\(y\).argmax\(axis=1"):
+            call(X, y)
+
+
+LABELS = {
+    "polars": polars.Series,
+    "arrow": pyarrow.array,
+    "chunks": lambda y: pyarrow.chunked_array([y[:3], y[3:]]),
+    "dictionary": lambda y: pyarrow.array(y).dictionary_encode(),
+    "narwhals": lambda y: narwhals.from_native(polars.Series(y), series_only=True),
+    "nullable": lambda y: pd.Series(y).convert_dtypes(),
+    "arrow in pandas": lambda y: pd.Series(y).convert_dtypes(dtype_backend="pyarrow"),
+    "categories": lambda y: pd.Series(y).astype("category"),
+    "index": pd.Index,
+    "objects": lambda y: np.array(y, dtype=object),
+    "frame of objects": lambda y: pd.DataFrame({"y": y}, dtype=object)["y"],
+}
+NUMBERS = {
+    "tensor": torch.tensor,
+    "floats with gradient": lambda y: torch.tensor(y, dtype=torch.float32, requires_grad=True),
+    "list of tensors": lambda y: list(torch.tensor(y)),
+    "bfloat16": lambda y: torch.tensor(y).to(torch.bfloat16),
+}
+WORDS = {
+    "polars categories": lambda y: polars.Series(y, dtype=polars.Categorical),
+    "polars enumeration": lambda y: polars.Series(y, dtype=polars.Enum(["no", "yes"])),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("container", LABELS | NUMBERS | WORDS)
+def test_labels_are_their_values(container):
+    is_word = container in WORDS
+    labels = np.array(["no", "yes"])[Y].tolist() if is_word else Y.tolist()
+    given = (LABELS | NUMBERS | WORDS)[container](labels)
+    expected = ConvNetClassifier(**PARAMS).fit(X, labels)
+    model = ConvNetClassifier(**PARAMS).fit(X, given, X_val=X, y_val=given)
+    np.testing.assert_array_equal(model.predict_proba(X), expected.predict_proba(X))
+    np.testing.assert_array_equal(model.predict(X), expected.predict(X))
+    assert model.score(X, given) == expected.score(X, labels)
+    partial, same = (
+        ConvNetClassifier(**PARAMS).partial_fit(X, y, classes=y[:2]) for y in (given, labels)
+    )
+    np.testing.assert_array_equal(partial.predict_proba(X), same.predict_proba(X))
+    if not is_word:
+        weights = (LABELS | NUMBERS)[container]((1 + Y).tolist())
+        model, same = (ConvNetClassifier(**PARAMS).fit(X, Y, w) for w in (weights, 1 + Y))
+        np.testing.assert_array_equal(model.predict_proba(X), same.predict_proba(X))
+        assert model.score(X, Y, weights) == model.score(X, Y, 1 + Y)
+
+
+@pytest.mark.parametrize("missing", [None, pd.NA, np.nan])
+@pytest.mark.parametrize("container", [list, pd.Series, lambda y: pd.Series(y).astype("string")])
+def test_missing_labels_are_not_to_become_strings(missing, container):
+    labels = container([missing, *["no", "yes"] * 3, missing])
+    with pytest.raises(ValueError, match="`y` has 2 missing labels: leave out their samples"):
+        ConvNetClassifier(**PARAMS).fit(X, labels)
+
+
+def test_sparse_labels_are_refused():
+    fitted = ConvNetClassifier(**PARAMS).fit(X, Y)
+    for y in (csr_matrix(Y[:, None]), coo_array(Y), csr_matrix(ONE_HOT)):
+        for call in (ConvNetClassifier(**PARAMS).fit, fitted.score):
+            with pytest.raises(TypeError, match=r"`y` is sparse: pass y.toarray\(\)"):
+                call(X, y)
+
+
+def test_numbers_in_objects_are_labels_unless_rounded():
+    labels = np.array([2**63, 2**63 + 1] * 4, dtype=object)
+    assert ConvNetClassifier(**PARAMS).fit(X, labels).classes_.tolist() == [2**63, 2**63 + 1]
+    with pytest.raises(ValueError, match="Unknown label type"):
+        ConvNetClassifier(**PARAMS).fit(X, np.array([2**63 + 1, -1] * 4, dtype=object))

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -55,6 +57,11 @@ _WRAPPERS = {
     "tuple": lambda a: tuple(a.tolist()),
     "series": _series,
     "categories": lambda a: _series(a).astype("category"),
+    "nullable": lambda a: _series(a).convert_dtypes(),
+    "objects": lambda a: a.astype(object),
+    "polars": lambda a: pl.Series(_series(a).tolist()),
+    "arrow": lambda a: pa.array(_series(a).tolist()),
+    "arrow chunks": lambda a: pa.chunked_array([_series(a).tolist()[:3], _series(a).tolist()[3:]]),
     "column": lambda a: a[:, np.newaxis],
     "has __array__": HasArray,
 }
@@ -88,7 +95,7 @@ def test_labels_are_their_values(labels):
     check_outcomes(fit, *labels)
 
 
-@given(weights=disguised(_DTYPES[:-2], ("array", "list", "tuple", "series", "has __array__")))
+@given(weights=disguised(_DTYPES[:-2], ("array", "list", "series", "nullable", "polars", "arrow")))
 def test_weights_are_their_values(fitted, weights):
     check_outcomes(lambda w: classifier().fit(X, Y, sample_weight=w).predict_proba(X), *weights)
     check_outcomes(lambda w: fitted.score(X, Y, sample_weight=w), *weights)

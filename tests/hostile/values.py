@@ -8,10 +8,14 @@ import tempfile
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import torch
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 from hypothesis.extra import numpy as hnp
+from PIL import Image
+from scipy.sparse import csr_array
 
 #: Images of this many rows and columns.
 SIDE = 2
@@ -109,16 +113,39 @@ def _one_object(array, value):
     return array
 
 
+def _images(array):
+    return array.reshape(len(array), SIDE, SIDE)
+
+
+def _arrow(array):
+    return pa.table({f"p{i}": column for i, column in enumerate(array.astype(float).T)})
+
+
 #: What an array is wrapped in; those that may be refused are below, and those that must be.
 WRAPPERS = {
     "array": lambda a: a,
     "lists": lambda a: a.tolist(),
     "tuples": lambda a: tuple(map(tuple, a.tolist())),
     "list of arrays": list,
-    "images": lambda a: a.reshape(len(a), SIDE, SIDE),
-    "list of images": lambda a: list(a.reshape(len(a), SIDE, SIDE)),
-    "lists of lists": lambda a: a.reshape(len(a), SIDE, SIDE).tolist(),
+    "images": _images,
+    "channels first": lambda a: _images(a)[:, np.newaxis],
+    "channels last": lambda a: _images(a)[..., np.newaxis],
+    "list of images": lambda a: list(_images(a)),
+    "lists of lists": lambda a: _images(a).tolist(),
+    "list of PIL images": lambda a: list(map(Image.fromarray, _images(a).astype("f4"))),
+    "series of images": lambda a: pd.Series(list(_images(a))),
+    "objects of images": lambda a: np.array([*_images(a), None], dtype=object)[:-1],
     "frame": lambda a: pd.DataFrame(a.astype(a.dtype.newbyteorder("="))),
+    "nullable": lambda a: pd.DataFrame(a.astype(float)).astype("Float64"),
+    "polars": lambda a: pl.DataFrame(a.astype(float)),
+    "polars lists": lambda a: pl.Series(a.tolist()),
+    "arrow": _arrow,
+    "arrow batch": lambda a: _arrow(a).to_batches()[0],
+    "arrow lists": lambda a: pa.array(a.tolist()),
+    "tensor": lambda a: _tensor(a.astype(float)),
+    "tensor with gradient": lambda a: _tensor(a.astype(float)).requires_grad_(),
+    "bfloat16": lambda a: _tensor(a.astype(float)).to(torch.bfloat16),
+    "list of tensors": lambda a: list(_tensor(_images(a).astype(float)).requires_grad_()),
     "has __array__": HasArray,
     "objects": lambda a: a.astype(object),
 }
@@ -128,16 +155,11 @@ STRANGE_WRAPPERS = {
     "string objects": lambda a: a.astype(str).astype(object),
     "fractions": lambda a: np.vectorize(fractions.Fraction, otypes=[object])(a.astype(float)),
     "decimals": lambda a: np.vectorize(decimal.Decimal, otypes=[object])(a.astype(float)),
-    "nullable": lambda a: pd.DataFrame(a.astype(float)).astype("Float64"),
     "categories": lambda a: pd.DataFrame(a.astype(float)).astype("category"),
-    "tensor": lambda a: _tensor(a.astype(float)),
-    "tensor with gradient": lambda a: _tensor(a.astype(float)).requires_grad_(),
-    "bfloat16": lambda a: _tensor(a.astype(float)).to(torch.bfloat16),
     "records": lambda a: np.ascontiguousarray(a).view([("pixel", a.dtype)]),
     "matrix": np.matrix,
     "ragged": lambda a: [*a.tolist()[:-1], a.tolist()[-1][:-1]],
-    "ragged images": lambda a: [*a.reshape(len(a), SIDE, SIDE)[:-1], np.zeros((SIDE, SIDE + 1))],
-    "four dimensions": lambda a: a.reshape(len(a), 1, SIDE, SIDE),
+    "ragged images": lambda a: [*_images(a)[:-1], np.zeros((SIDE, SIDE + 1))],
     "no rows": lambda a: a[:0],
     "no columns": lambda a: a[:, :0],
     "one row": lambda a: a[0],
@@ -148,7 +170,7 @@ STRANGE_WRAPPERS = {
 WRONG_WRAPPERS = {
     "masked": masked,
     "masked rows": lambda a: list(masked(a)),
-    "masked images": lambda a: tuple(masked(a).reshape(len(a), SIDE, SIDE)),
+    "masked images": lambda a: tuple(_images(masked(a))),
     "masked objects": lambda a: np.array(_masked_entries(masked(a)), object),
     "masked on demand": lambda a: HasArray(masked(a)),
     "complex": lambda a: a.astype(complex),
@@ -161,6 +183,18 @@ WRONG_WRAPPERS = {
         _one_object(a, lambda value: np.datetime64(int(value), "s"))
     ),
     "duration object": lambda a: _one_object(a, lambda value: np.timedelta64(int(value), "s")),
+    "dates in polars": lambda a: pl.DataFrame(a.astype(float)).with_columns(
+        column_0=pl.lit(datetime.date(2000, 1, 1))
+    ),
+    "lazy": lambda a: pl.LazyFrame(a.astype(float)),
+    "colors": lambda a: np.stack([_images(a)] * 3, axis=-1),
+    "colors first": lambda a: np.stack([_images(a)] * 3, axis=1),
+    "palette": lambda a: [Image.fromarray(x.astype("u1")).convert("P") for x in _images(a)],
+    "sparse": lambda a: csr_array(a.astype(float)),
+    "tensor without values": lambda a: _tensor(a.astype(float)).to("meta"),
+    "generator": iter,
+    "dict": lambda a: {"data": a},
+    "pair": lambda a: (a, np.arange(len(a))),
 }
 
 

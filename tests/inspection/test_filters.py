@@ -163,7 +163,7 @@ class Dense(nn.Sequential):
 def test_models_without_filters(data):
     with pytest.raises(ValueError, match="The network Dense does not begin with a torch"):
         FilterDisplay.from_estimator(fit(data, network=Dense))
-    with pytest.raises(ValueError, match="LogisticRegression has no `history_`"):
+    with pytest.raises(ValueError, match="Got LogisticRegression instead"):
         FilterDisplay.from_estimator(LogisticRegression().fit(*data))
 
 

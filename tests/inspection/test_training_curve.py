@@ -262,7 +262,7 @@ def test_interrupted_training(stopped):
 def test_models_without_a_curve(data, stopped):
     with pytest.raises(NotFittedError):
         TrainingCurveDisplay.from_estimator(ConvNetClassifier())
-    with pytest.raises(ValueError, match="LogisticRegression has no `history_`"):
+    with pytest.raises(ValueError, match="Got LogisticRegression instead"):
         TrainingCurveDisplay.from_estimator(LogisticRegression().fit(*data))
     with pytest.raises(ValueError, match=r"The 'metric' parameter of .* must be a str among"):
         TrainingCurveDisplay.from_estimator(stopped, metric="accuracy")

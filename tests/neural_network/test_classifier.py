@@ -353,19 +353,13 @@ def test_a_single_last_sample_joins_the_batch_before_it(bars):
         {"validation_fraction": 1.0},
         {"n_iter_no_change": 0},
         {"callbacks": 3},
-        {"device": "gpu"},
+        {"device": 0},
     ],
 )
 def test_wrong_parameters_are_named(params, bars):
     (name,) = params
     with pytest.raises(ValueError, match=f"'{name}' parameter of ConvNetClassifier must be"):
         ConvNetClassifier(**params).fit(*bars)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is available")
-def test_a_missing_device_is_named(bars):
-    with pytest.raises(ValueError, match="device='cuda' is not available"):
-        ConvNetClassifier(device="cuda").fit(*bars)
 
 
 def test_a_loss_that_explodes_names_lr(bars):

@@ -70,7 +70,9 @@ def test_large_images_are_predicted_alone():
     X = np.random.default_rng(0).random((3, 200, 200), dtype=np.float32)
     params = PARAMS | {"network_params": {"n_channels": (2, 2)}, "augmentation": None}
     classifier = ConvNetClassifier(**params).fit(X, [0, 1, 0])
-    np.testing.assert_array_equal(classifier.predict_proba(X)[1:2], classifier.predict_proba(X[1:2]))
+    np.testing.assert_array_equal(
+        classifier.predict_proba(X)[1:2], classifier.predict_proba(X[1:2])
+    )
 
 
 @pytest.mark.parametrize("params", MODELS.values(), ids=MODELS)

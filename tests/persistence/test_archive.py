@@ -105,7 +105,7 @@ CHANGES = [
     ("lr", lambda f: sparse(f, "sklearn_usps.ConvNetClassifier"), "trusted: sklearn_usps.ConvNet"),
     ("lr", lambda _: node("ObjectNode", "sklearn.svm._classes.SVC"), "not trusted: sklearn.svm._"),
     # Attributes are those that a fit leaves.
-    ("device", lambda _: plain(["cpu"]), "device must be one of"),
+    ("device", lambda _: plain(["cpu"]), "device must be 'auto', 'cpu', 'cuda'"),
     ("image_shape_", lambda _: plain([-6, -6]), "must be two positive integers"),
     ("image_shape_", lambda _: plain([5, 5]), "images of 256 pixels have no shape (5, 5)"),
     ("classes_", lambda _: plain("ab"), "classes_ is not an array of labels"),

@@ -6,6 +6,7 @@ import zipfile
 import numpy as np
 import pytest
 import sklearn
+import skops.io
 import torch
 from sklearn import preprocessing
 from sklearn.compose import ColumnTransformer
@@ -23,7 +24,10 @@ from sklearn_usps import (
     save_model,
 )
 from sklearn_usps.networks._registry import NETWORKS
-from sklearn_usps.persistence._skops import _OF_SKLEARN
+from sklearn_usps.persistence import trusted_types
+from sklearn_usps.persistence._skops import UntrustedTypesError
+from sklearn_usps.persistence._trusted_types import _OF_SKLEARN
+from sklearn_usps.recipes import RECIPES, recipe
 
 FAST = {"max_epochs": 2, "batch_size": 32, "random_state": 0}
 
@@ -95,7 +99,41 @@ def test_estimators_of_scikit_learn(estimator, bars, path):
     model = estimator(*arguments.get(estimator, []), **options).fit(X, y)
     save_model(model, path)
     method = "predict_proba" if hasattr(model, "predict_proba") else "transform"
-    np.testing.assert_array_equal(getattr(load_model(path), method)(X), getattr(model, method)(X))
+    for loaded in (load_model(path), skops.io.load(path, trusted=trusted_types())):
+        np.testing.assert_array_equal(getattr(loaded, method)(X), getattr(model, method)(X))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *(recipe(name) for name in RECIPES),
+        ConvNetClassifier(augmentation=RandomDeformation(), device=torch.device("cpu")),
+        ConvNetClassifier(network_params={"n_channels": (2, 3)}, class_weight={0: 1.0, 1: 2.0}),
+        MultiTaskConvNetClassifier(ConvNetClassifier(image_shape=(4, 4)), task_weights={"a": 2.0}),
+    ],
+    ids=repr,
+)
+def test_skops_loads_a_model_with_the_trusted_types(model, path):
+    if hasattr(model, "lr") or hasattr(model, "task_column"):
+        with sklearn.config_context(enable_metadata_routing=True):
+            model.set_fit_request(X_val=True)
+    save_model(model, path)
+    loaded = skops.io.load(path, trusted=trusted_types())
+    others = load_model(path), load_model(path, trusted=trusted_types())
+    assert [repr(other) for other in others] == [repr(loaded)] * 2
+    assert str(loaded).replace("'cpu'", "device(type='cpu')") == str(model)
+
+
+def test_trusted_types_are_those_that_need_no_trust(bars, path):
+    assert trusted_types() == sorted(set(trusted_types()))
+    assert {"sklearn_usps.ConvNetClassifier", "sklearn.pipeline.Pipeline"} < set(trusted_types())
+    save_model(SVC().fit(*bars), path)
+    with pytest.raises(UntrustedTypesError, match="SVC") as caught:
+        load_model(path, trusted=trusted_types())
+    assert caught.value.types == ["sklearn.svm._classes.SVC"]
+    assert set(trusted_types()).isdisjoint(caught.value.types)
+    loaded = load_model(path, trusted=trusted_types() + caught.value.types)
+    assert loaded.predict(bars[0]).tolist() == SVC().fit(*bars).predict(bars[0]).tolist()
 
 
 def test_other_types_must_be_trusted(bars, path):
@@ -196,7 +234,7 @@ def test_a_model_for_a_gpu_predicts_on_the_cpu(bars, path):
     model = ConvNetClassifier(**FAST).fit(X, y)
     expected = model.predict_proba(X)
     save_model(model.set_params(device="cuda"), path)
-    with pytest.warns(UserWarning, match="predicts on the CPU"):
+    with pytest.warns(UserWarning, match="predicts with device='cpu'"):
         loaded = load_model(path)
     np.testing.assert_array_equal(loaded.predict_proba(X), expected)
 
