@@ -165,18 +165,16 @@ def _adjust_thickness(ink: np.ndarray, thinnest: float, thickest: float) -> np.n
     ink = np.pad(ink, side // 8)
     is_ink = ink > 0.5
     inside = ndimage.distance_transform_edt(is_ink)
-    outside = ndimage.distance_transform_edt(~is_ink)
     # Along a bar, the mean distance to its edges is a quarter of its thickness.
     thickness = 4 * inside[is_ink].mean()
     growth = (np.clip(thickness, thinnest * side, thickest * side) - thickness) / 2
-    growth = max(growth, 1 - inside.max())  # leaves the middle of the thickest stroke
-    # Both distances are at least 1 next to the edge, which lies between the two pixels.
-    edge = np.where(is_ink, inside - 0.5, 0.5 - outside)
-    moved = np.clip(edge + growth + 0.5, 0, 1)
+    # Distances are at least 1 next to the edge, which lies between two pixels.
     if growth > 0:
-        ink = np.maximum(ink, moved)
+        outside = ndimage.distance_transform_edt(~is_ink)
+        ink = np.maximum(ink, np.clip(1 + growth - outside, 0, 1))
     elif growth < 0:
-        ink = ink * moved
+        growth = max(growth, 1 - inside.max())  # leaves the middle of the thickest stroke
+        ink = ink * np.clip(inside + growth, 0, 1)
     return _crop(ink)
 
 

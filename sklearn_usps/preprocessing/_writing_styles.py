@@ -104,9 +104,9 @@ def _draw(ink: np.ndarray, lines: Sequence[Line], rng: np.random.Generator) -> n
     """Return the ink with further strokes, about as thick as those that it has."""
     room = len(ink) // 2
     padded = np.pad(ink, room)
-    inside = ndimage.distance_transform_edt(ink > 0.5)
+    inside = ndimage.distance_transform_edt(padded > 0.5)
     # Along a bar, the mean distance to its edges is a quarter of its thickness.
-    thickness = rng.uniform(0.75, 1.0) * 4 * inside[ink > 0.5].mean()
+    thickness = rng.uniform(0.75, 1.0) * 4 * inside[padded > 0.5].mean()
     picture = Image.fromarray(np.uint8(255 * padded))
     pen = ImageDraw.Draw(picture)
     for line in lines:

@@ -33,8 +33,8 @@ def make_picture_digits(*, subset="train", random_state=0, data_home=None):
     The images have the form of ``prepare_image(picture, version="zip")``: deslanted, with the
     proportions of the digit. They are made from the digits of :func:`fetch_usps`, by other writers
     than yours. In the training images, some digits are therefore changed to ways of writing that
-    are rare in USPS: a 1 with a flag and a base, a crossed 7, a 9 with a hook, a 4 with a short
-    stem, and digits with a larger upper or lower part.
+    are rare in USPS: a 1 with a flag and a base, a crossed 7, a 9 with a hook, and a 4 with a short
+    stem.
 
     Parameters
     ----------
@@ -66,21 +66,33 @@ def make_picture_digits(*, subset="train", random_state=0, data_home=None):
     See Also
     --------
     prepare_image : Convert a picture to such an image.
-    recipe : ``recipe("pictures")`` is the classifier for these images.
+    fetch_usps : Load the digits as they were published.
 
     Notes
     -----
     The digits of "roweis" have lost their proportions. Each is narrowed by a factor drawn
     uniformly from [0.35, 1], also in the test set, and then prepared as a picture is.
 
-    The training images of "zip" do not contain the test images of "roweis": the nearest image of
-    "zip" to an image of "roweis" is no closer than the nearest other image of "roweis".
+    The training images of "zip" show no sign of the test digits of "roweis". Upright and stretched,
+    the image of "zip" nearest to one of "roweis" has a correlation of 0.99 or more in 0.03 % of
+    cases, the nearest other image of "roweis" in 0.8 %.
+
+    On other writers' digits, scikit-learn's `load_digits` drawn as pictures, the default network
+    has an error of about 4 %. It is 14 % without the changed ways of writing, and 24 % if
+    it is trained on "roweis" and the pictures are prepared for it.
 
     Examples
     --------
-    >>> from sklearn_usps.recipes import make_picture_digits, recipe
-    >>> X, y = make_picture_digits()  # doctest: +SKIP
-    >>> classifier = recipe("pictures", random_state=0).fit(X, y)  # doctest: +SKIP
+    >>> from sklearn_usps.recipes import make_picture_digits
+    >>> X, y = make_picture_digits(subset="test")
+    >>> X.shape
+    (1000, 256)
+
+    For your pictures, train on all training images: ::
+
+        X, y = make_picture_digits()
+        classifier = ConvNetClassifier(test_time_augmentation=True).fit(X, y)
+        classifier.predict(prepare_image("digit.png", version="zip").reshape(1, -1))
     """
     rng = np.random.default_rng(check_random_state(random_state).randint(2**31))
     versions = ("zip", "roweis") if subset == "train" else ("roweis",)
