@@ -40,10 +40,10 @@ def as_picture(
     """Render an image of a digit, bright on dark in [0, 1], as a picture of `size` pixels.
 
     Digit and background are dark on light, or light on dark, with plain background on all sides.
-    What is None is drawn: which of both; the margin, 0.1 to 0.4 of the picture on each side, the digit
-    having at least 16 pixels; the
-    standard deviation of the noise, up to 0.03; the change of the light from one side to the other,
-    up to 0.3; the orientation noted by the camera, 1 to 8.
+    What is None is drawn: which of both; the margin, 0.1 to 0.4 of the picture on each side, less
+    where the digit would have fewer than 16 pixels; the standard deviation of the noise, up to
+    0.03; the change of the light from one side to the other, up to 0.3; the orientation noted by
+    the camera, 1 to 8.
     """
     light_on_dark = rng.random() < 0.3 if light_on_dark is None else light_on_dark
     margin = rng.uniform(0.1, 0.4) if margin is None else margin

@@ -4,11 +4,12 @@ import os
 from typing import IO
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image
 from scipy import ndimage
 
 from .._utils._images import check_two_sizes
-from .._utils._sklearn import HasMethods, StrOptions, validate_params
+from .._utils._sklearn import StrOptions, validate_params
 from ._ink import find_ink
 from ._pixels import read_pixels
 
@@ -27,14 +28,14 @@ _BLUR = 0.2
 
 @validate_params(
     {
-        "image": [str, os.PathLike, HasMethods("read"), Image.Image, np.ndarray],
+        "image": "no_validation",  # read_pixels
         "version": [StrOptions({"roweis", "luacnn", "zip"})],
         "image_shape": [tuple, list],
     },
     prefer_skip_nested_validation=True,
 )
 def prepare_image(
-    image: str | os.PathLike | IO[bytes] | Image.Image | np.ndarray,
+    image: str | os.PathLike | IO[bytes] | Image.Image | ArrayLike,
     *,
     version: str = "roweis",
     image_shape: tuple[int, int] = (16, 16),

@@ -26,10 +26,6 @@ _TALL, _MAX_GAP = 0.5, 0.03  # of pieces side by side, in heights of the digit (
 Box = tuple[slice, slice]
 
 
-class NoDigitError(ValueError):
-    """The ink, or what seemed to be ink, is no digit."""
-
-
 def length(box: Box) -> int:
     return max(part.stop - part.start for part in box)
 
@@ -69,17 +65,19 @@ def pieces_of(is_ink: np.ndarray) -> np.ndarray:
     return np.where(areas >= _MIN_PIECE * areas.max(), numbers, 0)[pieces]
 
 
-def check_page(is_ink: np.ndarray, contrast: np.ndarray) -> None:
-    """Raise a NoDigitError if ink, cropped, fills a block or surrounds a page."""
-    filled = _filled(is_ink)
+def page_in(is_ink: np.ndarray, contrast: np.ndarray) -> str | None:
+    """Return a name for ink, cropped, that fills a block or a spot, or surrounds a page."""
+    filled = filled_ink(is_ink)
     (reduced,) = _reduced(filled)
-    if _quadrilateral(reduced) < _MAX_QUADRILATERAL:
-        return
-    strong = is_ink & (contrast > 0.75 * np.median(contrast[is_ink]))
-    if (_filled(strong) > strong).sum() > 0.004 * filled.sum():
-        raise NoDigitError("a page or a frame")
-    if _stroke_width(reduced) > _BAR * max(reduced.shape):
-        raise NoDigitError("a solid block")
+    width, side = _stroke_width(reduced), max(reduced.shape) - 2
+    if _quadrilateral(reduced) > _MAX_QUADRILATERAL:
+        strong = is_ink & (contrast > 0.75 * np.median(contrast[is_ink]))
+        if (filled_ink(strong) > strong).sum() > 0.004 * filled.sum():
+            return "a page or a frame"
+        if width > _BAR * side:
+            return "a solid block"
+    (reduced,) = _reduced(is_ink)
+    return "a solid spot" if _stroke_width(reduced) > _MAX_STROKE * side else None
 
 
 def is_compact(is_ink: np.ndarray) -> bool:
@@ -88,7 +86,7 @@ def is_compact(is_ink: np.ndarray) -> bool:
     return _stroke_width(is_ink) > 0.28 * max(is_ink.shape) or is_ink.mean() > 0.55
 
 
-def _filled(is_ink: np.ndarray) -> np.ndarray:
+def filled_ink(is_ink: np.ndarray) -> np.ndarray:
     """Return ink with what it surrounds."""
     outside = ndimage.label(np.pad(~is_ink, 1, constant_values=True))[0]
     return (outside != outside[0, 0])[1:-1, 1:-1]
@@ -100,24 +98,18 @@ def _reduced(*arrays: np.ndarray) -> list[np.ndarray]:
     return [np.pad(array[step // 2 :: step, step // 2 :: step], 1) for array in arrays]
 
 
-def check_digit(is_ink: np.ndarray, contrast: np.ndarray) -> None:
-    """Raise a NoDigitError unless the shape of ink, cropped, may be that of a digit."""
-    check_page(is_ink, contrast)
+def no_digit_in(is_ink: np.ndarray) -> str | None:
+    """Return a name for ink, cropped, that has not the shape of a digit."""
     (is_ink,) = _reduced(is_ink)
     height, width = (n - 2 for n in is_ink.shape)
-    side = max(height, width)
-    if _stroke_width(is_ink) > _MAX_STROKE * side:
-        raise NoDigitError("a solid spot")
     if width > _MAX_WIDTH * height:
-        raise NoDigitError("something wide, such as a line or a word")
+        return "something wide, such as a line or a word"
     pieces = pieces_of(is_ink)
     if pieces.max() > _MAX_PIECES:
-        raise NoDigitError(f"{pieces.max()} pieces, such as noise or a text")
-    if pieces.max() > 1 and _largest_gap(pieces) > _MAX_DISTANCE * side:
-        raise NoDigitError("ink in several places")
+        return f"{pieces.max()} pieces, such as noise or a text"
     runs = [(np.diff(1 * is_ink, axis=axis) == 1).sum(axis)[1:-1].mean() for axis in (1, 0)]
     if runs[0] > _MAX_RUNS[0] or runs[1] > _MAX_RUNS[1]:
-        raise NoDigitError("many strokes, such as noise or a text")
+        return "many strokes, such as noise or a text"
     tall = [
         columns
         for rows, columns in ndimage.find_objects(pieces)
@@ -125,7 +117,10 @@ def check_digit(is_ink: np.ndarray, contrast: np.ndarray) -> None:
     ]
     tall.sort(key=lambda columns: columns.start)
     if any(b.start - a.stop > _MAX_GAP * height for a, b in itertools.pairwise(tall)):
-        raise NoDigitError(f"{len(tall)} characters side by side")
+        return f"{len(tall)} characters side by side"
+    if pieces.max() > 1 and _largest_gap(pieces) > _MAX_DISTANCE * max(height, width):
+        return "ink in several places"
+    return None
 
 
 def _stroke_width(is_ink: np.ndarray) -> float:
@@ -138,6 +133,8 @@ def _quadrilateral(filled: np.ndarray) -> float:
 
     It is 1 for a page in any perspective, and 0.64 for a disk.
     """
+    if not filled.any():  # too thin to be seen in the reduced picture
+        return 0.0
     corners = np.argwhere(filled & ~ndimage.binary_erosion(filled))
     corners = np.concatenate([corners + offset for offset in [(0, 0), (0, 1), (1, 0), (1, 1)]])
     hull = ConvexHull(corners)

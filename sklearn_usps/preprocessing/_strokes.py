@@ -1,6 +1,6 @@
 """Groups of strokes in a picture of more than a digit: a page on a desk, lined paper, a shadow.
 
-A stroke is narrow: a closing of the picture fills dark ones, an opening light ones, while both leave
+A stroke is narrow: a closing of the picture fills dark ones, an opening light ones. Both leave
 the edges of pages and shadows as they are.
 """
 
@@ -37,13 +37,16 @@ def find_strokes(pixels: np.ndarray) -> list[Strokes]:
     """Return the groups of strokes that do not touch the border, largest first."""
     smooth = ndimage.gaussian_filter(pixels, 1, axes=(0, 1))
     found = {}
+    least = max(_MIN_LENGTH, _MIN_PART * min(pixels.shape[:2]))
     for square in _SQUARES:
         size = max(5, round(square * max(pixels.shape)))
         for sign in (1, -1):  # dark strokes, light strokes
             background = sign * ndimage.grey_closing(sign * smooth, (size, size, 1))
-            for box in _groups(_pieces(_contrast(smooth, background))):
-                key = tuple((part.start, part.stop) for part in box)
-                found[key] = Strokes(box, background)
+            contrast = _contrast(smooth, background)
+            for box in _groups(_pieces(contrast)):
+                if length(box) >= least:
+                    key = tuple((part.start, part.stop) for part in box)
+                    found[key] = Strokes(box, background)
     return sorted(found.values(), key=lambda strokes: length(strokes.box), reverse=True)
 
 
