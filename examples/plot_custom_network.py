@@ -14,7 +14,7 @@ network with residual connections, searches for its depth, and plots its hidden 
 # and returns logits. An optional method `features` returns the last hidden layer and gives the
 # classifier a method `transform`. A constructor with a keyword `generator` receives the random
 # generator of the fit. This one has none, so `fit` seeds torch's global generator for as long as it
-# runs.
+# runs. Each activation is a module of its own, so that libraries can explain predictions.
 
 import matplotlib.pyplot as plt
 from sklearn.decomposition import PCA
@@ -28,7 +28,7 @@ from sklearn_usps import ConvNetClassifier, ImageNormalizer, fetch_usps
 class ResidualNetwork(nn.Module):
     def __init__(self, image_shape, n_classes, n_channels=16, n_blocks=2):
         super().__init__()
-        self.first = nn.Conv2d(1, n_channels, 3, stride=2, padding=1)
+        self.first = nn.Sequential(nn.Conv2d(1, n_channels, 3, stride=2, padding=1), nn.ReLU())
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(n_channels, n_channels, 3, padding=1),
@@ -39,12 +39,13 @@ class ResidualNetwork(nn.Module):
             )
             for _ in range(n_blocks)
         )
+        self.relus = nn.ModuleList(nn.ReLU() for _ in range(n_blocks))
         self.output = nn.Linear(n_channels, n_classes)
 
     def features(self, images):
-        maps = self.first(images).relu()
-        for block in self.blocks:
-            maps = (maps + block(maps)).relu()
+        maps = self.first(images)
+        for block, relu in zip(self.blocks, self.relus, strict=True):
+            maps = relu(maps + block(maps))
         return maps.mean((2, 3))
 
     def forward(self, images):

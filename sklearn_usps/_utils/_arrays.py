@@ -7,7 +7,7 @@ import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, ValuesView
+from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
 
 import numpy as np
 from scipy.sparse import issparse
@@ -83,7 +83,10 @@ def _check_container(values, name: str) -> None:
 
 def _convert(values, name: str) -> np.ndarray:
     """Convert an array-like of any library, or a sequence of them, to an array."""
-    if isinstance(values, (list, tuple)) and _have_arrays(values):
+    # Also tuples, deques and columns of Hugging Face.
+    if isinstance(values, Sequence) and not isinstance(values, (list, str, bytes, memoryview)):
+        values = list(values)
+    if isinstance(values, list) and _have_arrays(values):
         return _stack(values, name)
     if is_instance(values, "torch.Tensor"):
         return _read_tensor(values, name)
@@ -94,7 +97,7 @@ def _convert(values, name: str) -> np.ndarray:
     # These messages name no parameter.
     except (TypeError, ValueError, RuntimeError, BufferError) as error:
         advice = "pass an array, or lists of equal lengths"
-        if isinstance(values, (list, tuple)):
+        if isinstance(values, list):
             _check_shapes([value for value in values if isinstance(value, np.ndarray)], name)
             if all(isinstance(value, (list, tuple)) and len(value) == 2 for value in values):
                 advice = "if it has pairs of images and labels, pass X, y = zip(*pairs)"
@@ -225,9 +228,11 @@ def _to_numbers(values: np.ndarray, name: str, column: str = "") -> np.ndarray:
             f"[prepare_image(path) for path in {name}]."
         )
     kinds = set(map(type, values.ravel())) if values.dtype.kind == "O" else {values.dtype.type}
-    if isinstance(first, Mapping):
+    if values.ndim == 2 and (isinstance(first, (list, np.ndarray)) or _have_arrays([first])):
+        advice = f"pass a list of images, for example list({name}[:, 0])"
+    if kinds and all(issubclass(kind, Mapping) for kind in kinds):
         advice = f"take the images out of them, for example [row['image'] for row in {name}]"
-    elif values.dtype.kind == "O" and not any(issubclass(kind, _NO_NUMBERS) for kind in kinds):
+    if values.dtype.kind == "O" and not any(issubclass(kind, _NO_NUMBERS) for kind in kinds):
         try:
             return values.astype(np.float64)
         except (TypeError, ValueError, OverflowError) as error:  # these messages name no parameter

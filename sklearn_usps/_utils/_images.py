@@ -1,12 +1,12 @@
 """Shapes of images: as rows of pixels, as parameters, and guessed."""
 
 import math
-import warnings
 
 import numpy as np
 
 from ._arrays import as_numbers
 from ._sklearn import _check_n_features
+from ._warnings import warn_user
 
 
 def flatten_images(X, name: str = "X"):
@@ -106,11 +106,9 @@ def resolve_image_shape(image_shape, given_shape, n_features: int) -> tuple[int,
     side = math.isqrt(n_features)
     if side * side == n_features:
         return side, side
-    warnings.warn(
+    warn_user(
         f"X has {n_features} features, which is not a perfect square: each sample becomes an image "
-        "with one row of pixels. Set image_shape=(height, width) if it has more rows.",
-        UserWarning,
-        stacklevel=2,
+        "with one row of pixels. Set image_shape=(height, width) if it has more rows."
     )
     return 1, n_features
 

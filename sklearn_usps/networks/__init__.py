@@ -9,8 +9,10 @@ A network is a `torch.nn.Module` class, of this package or a user's:
 - ``log_proba(logits)``, optional, returns logarithms of probabilities; the default is log-softmax.
 - ``features(images)``, optional, returns the last hidden layer, (n, n_features).
 
-Layers are made in the order in which images pass through them, the output layer last, so that tasks
-can share the first ones. `state_dict` keys are part of model files: attributes keep their names.
+Activations are modules, not in place, one for each use: explanations such as DeepLift replace their
+gradients. Layers are made in the order in which images pass through them, the output layer last, so
+that tasks can share the first ones. `state_dict` keys are part of model files: attributes keep
+their names.
 
 `_registry.py` says how to add a network with a name.
 """

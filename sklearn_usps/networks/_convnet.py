@@ -76,7 +76,7 @@ class ConvNet(nn.Module):
             padding = 0 if i == 0 else size // 2
             layer = convolution(n_before, n_after, size, bias=False, stride=stride, padding=padding)
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-            layers += [layer, nn.BatchNorm2d(n_after), nn.ReLU(inplace=True)]
+            layers += [layer, nn.BatchNorm2d(n_after), nn.ReLU()]
             n_before, height, width = n_after, -(-height // stride), -(-width // stride)
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.dropout = Dropout(dropout, generator)

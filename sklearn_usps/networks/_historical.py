@@ -40,6 +40,8 @@ class LuaCNN(nn.Module):
     coefficient plus a trainable bias of the channel, and weights are initialized uniformly in
     ±1/√fan-in.
 
+    The convolution and the subsampling are computed at once: hooks on these modules are not called.
+
     Parameters
     ----------
     image_shape : tuple of int (height, width)
@@ -72,8 +74,9 @@ class LuaCNN(nn.Module):
         self.pad = pad_to(image_shape, 6)
         self.convolution = convolution(1, n_channels, 5)
         self.subsampling = Subsampling(n_channels)
+        self.tanh = nn.Tanh()
         self.output = linear(n_features, n_classes)
-        # `forward` never calls these two layers, so their sizes can't be observed by hooks.
+        # Hooks can't observe the sizes of these two layers.
         self.convolution.n_sharing = height * width
         self.subsampling.n_sharing = (height // 2) * (width // 2)
         fan_ins = {self.convolution: 25, self.subsampling: 4, self.output: n_features}
@@ -89,7 +92,7 @@ class LuaCNN(nn.Module):
         kernel = functional.avg_pool2d(filters.weight, 2, 1, padding=1)
         kernel = kernel * (4 * sums.weight[:, None, None, None])
         bias = torch.addcmul(sums.bias, sums.weight, filters.bias, value=4)
-        return functional.conv2d(self.pad(images), kernel, bias, stride=2).tanh().flatten(1)
+        return self.tanh(functional.conv2d(self.pad(images), kernel, bias, stride=2)).flatten(1)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.output(self.features(images))

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import torch
 
-from ._torch_state import float32_by_default, handle_forks, turns
+from ._torch_state import float32_by_default, own_turn
 
 
 def is_own(kind: type) -> bool:
@@ -35,9 +35,8 @@ class SeededCode:
         self.states = [torch.Generator(kind).manual_seed(seed).get_state() for kind in self.access]
 
     def __enter__(self) -> None:
-        handle_forks()
         with ExitStack() as stack:
-            stack.enter_context(turns)
+            stack.enter_context(own_turn())
             stack.enter_context(float32_by_default)
             stack.callback(self._set_states, self._get_states())
             self._set_states(self.states)

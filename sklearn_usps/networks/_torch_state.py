@@ -102,16 +102,22 @@ def in_default_state(method: Callable) -> Callable:
 
 
 class _ProcessSetting:
-    """A setting of the process that has its default while any thread is in this context."""
+    """A setting of the process that has its default while any thread is in this context.
 
-    def __init__(self, get: Callable[[], Any], restore: Callable[[Any], None], default: Any):
+    `name` is the variable of this module that holds it.
+    """
+
+    def __init__(
+        self, name: str, get: Callable[[], Any], restore: Callable[[Any], None], default: Any
+    ):
+        self.name = name
         self.get, self.restore, self.default = get, restore, default
         self.lock = threading.RLock()
         self.depths: Counter[int] = Counter()  # of threads
         self.found: Any = default
 
     def __enter__(self) -> None:
-        handle_forks()
+        _handle_forks()
         with self.lock:
             if not self.depths:
                 self.found = self.get()
@@ -126,6 +132,9 @@ class _ProcessSetting:
             if not self.depths[thread]:
                 del self.depths[thread]
             self._restore_if_unused()
+
+    def __reduce__(self) -> str:
+        return self.name  # copies and pickles of what refers to it have this very object
 
     def _restore_if_unused(self) -> None:
         # If someone else has changed it meanwhile, it stays as changed.
@@ -142,7 +151,7 @@ class _ProcessSetting:
 
 #: The default dtype is float32. Code of this library names dtypes instead.
 float32_by_default = _ProcessSetting(
-    torch.get_default_dtype, torch.set_default_dtype, torch.float32
+    "float32_by_default", torch.get_default_dtype, torch.set_default_dtype, torch.float32
 )
 
 
@@ -175,18 +184,25 @@ def _set_precisions(values: list[str | None]) -> None:
 
 #: Products and convolutions on the CPU are computed in float32, not in bfloat16.
 full_precision = _ProcessSetting(
-    _get_precisions, _set_precisions, ["highest", *len(_PARTS) * ["ieee"]]
+    "full_precision", _get_precisions, _set_precisions, ["highest", *len(_PARTS) * ["ieee"]]
 )
 
 
-# Forks
+# Turns of threads, and forks
 
-#: The turns of threads with torch's global generator.
-turns = threading.RLock()
+_turns = threading.RLock()
+
+
+@contextmanager
+def own_turn() -> Iterator[None]:
+    """Be the only thread that uses what the process has once, such as a global generator."""
+    _handle_forks()
+    with _turns:
+        yield
 
 
 @functools.cache
-def handle_forks() -> None:
+def _handle_forks() -> None:
     """Let forks wait until no other thread holds a lock: the child process would wait forever.
 
     This is called by what takes a lock, since an import should not change what forks do.
@@ -200,7 +216,7 @@ def handle_forks() -> None:
 
 
 def _take_locks() -> None:
-    turns.acquire()  # first, since a thread that has its turn takes the others
+    _turns.acquire()  # first, since a thread that has its turn takes the others
     for setting in (float32_by_default, full_precision):
         setting.lock.acquire()
 
@@ -210,4 +226,4 @@ def _release_locks(*, in_child: bool = False) -> None:
         if in_child:
             setting.forget_other_threads()
         setting.lock.release()
-    turns.release()
+    _turns.release()

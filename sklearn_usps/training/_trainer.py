@@ -23,9 +23,9 @@ from torch.nn import functional
 from ..networks._torch_state import default_state
 from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
 from ._config import TrainingConfig
+from ._contexts import TrainingContexts
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
-from ._own_code import OwnCode
 from .optim._learning_rates import SCHEDULES, rate_factors
 from .optim._time_limit import PacedSchedule
 
@@ -70,9 +70,12 @@ class Trainer(NeuralNetClassifier):
         ]
 
     def initialize(self):
-        self.own_code_ = OwnCode(self.module, self.config)
-        with default_state(self.config.device), self.own_code_.evaluation:
-            return super().initialize()
+        self.contexts_ = TrainingContexts(self.module, self.config)
+        with default_state(self.config.device), self.contexts_.evaluation:
+            super().initialize()
+        # Libraries that explain predictions need the network as it predicts, without dropout.
+        self._set_training(False)
+        return self
 
     def initialize_callbacks(self):
         super().initialize_callbacks()
@@ -120,12 +123,13 @@ class Trainer(NeuralNetClassifier):
         self.data_ = data, valid_data
         try:
             with default_state(self.config.device):
-                self.own_code_.seed(self.generator)
+                self.contexts_.seed(self.generator)
                 # Before skorch, which swallows Ctrl-C from here on.
                 self.make_lr_schedule(self.max_epochs, len(self.get_iterator(data, training=True)))
                 self.partial_fit(data.dataset.X, data.dataset.y)
         finally:
             del self.data_
+        self._set_training(False)
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
@@ -161,7 +165,7 @@ class Trainer(NeuralNetClassifier):
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
-                with self.own_code_.augmentation:
+                with self.contexts_.augmentation:
                     images = self.config.augmentation(block.images, self.generator)
                 block = block._replace(images=images)
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
@@ -170,7 +174,7 @@ class Trainer(NeuralNetClassifier):
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
-        with self.own_code_.step:
+        with self.contexts_.step:
             steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
         losses = [step["loss"].item() for step in steps]
         self.check_losses(losses)
@@ -189,7 +193,7 @@ class Trainer(NeuralNetClassifier):
             self.history[-1]["batches"].append(record)
             self.notify("on_batch_begin", batch=batch, training=training)
             self._set_training(training)  # a callback may have predicted
-            with self.own_code_.step:
+            with self.contexts_.step:
                 step = step_fn(batch, weights=weights)
             record[prefix + "_loss"] = loss = step["loss"].item()
             self.check_losses([loss])
@@ -247,7 +251,8 @@ class Trainer(NeuralNetClassifier):
         schedule = SCHEDULES.get(self.config.lr_schedule)
         if schedule is None:
             self.schedule_ = None
-        elif (limit := dict(self.callbacks_).get("time_limit")) is not None:
+        elif self.config.deadline is not None:
+            limit = dict(self.callbacks_)["time_limit"]
             self.schedule_ = PacedSchedule(schedule, n_epochs, n_batches, limit)
         else:
             self.schedule_ = schedule(n_epochs * n_batches)

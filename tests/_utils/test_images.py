@@ -1,5 +1,6 @@
 """Shapes and containers of images, and what to write instead of others."""
 
+from collections import deque
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ CONTAINERS = {
     "list with channels": list(IMAGES[:, np.newaxis]),
     "pictures": PICTURES,
     "tuple of pictures": tuple(PICTURES),
+    "deque of pictures": deque(PICTURES),
     "pictures of floats": [picture.convert("F") for picture in PICTURES],
     "pictures of integers": [picture.convert("I") for picture in PICTURES],
     "pictures of 16 bits": [Image.fromarray(image.astype(np.uint16)) for image in IMAGES],
@@ -153,6 +155,11 @@ ADVICE = {
     "five dimensions": (IMAGES[:, None, None], r"must have the shape \(n_samples, height, width\)"),
     "pictures in color": ([p.convert("RGB") for p in PICTURES], r'RGB: .*\[image.convert\("L"\)'),
     "palette": ([p.convert("P") for p in PICTURES], r'mode P: .*\[image.convert\("L"\)'),
+    "deque": (deque(p.convert("P") for p in PICTURES), "mode P: make all of them gray"),
+    "column of images": (
+        pd.DataFrame({"image": PICTURES}).to_numpy(),
+        r"pass a list of images, for example list\(X\[:, 0\]\)",
+    ),
     "transparent": (pd.Series([p.convert("LA") for p in PICTURES]), r"mode LA: make all of them"),
     "two scales": ([PICTURES[0].convert("1"), *PICTURES[1:]], "mode 1 and L: make all of them"),
     "two sizes": (

@@ -62,7 +62,7 @@ def test_an_image_has_the_same_bits_alone_and_among_others(params, method, digit
     classifier = ConvNetClassifier(**PARAMS | params).fit(X, y)
     predict = getattr(classifier, method)
     values = predict(X)
-    for rows in ([0], [31], [32], range(5), range(31), range(40, 101), [*range(500, 0, -7)]):
+    for rows in ([0], [23], [24], range(5), range(23), range(40, 101), [*range(500, 0, -7)]):
         np.testing.assert_array_equal(predict(X[rows]), values[rows])
 
 

@@ -73,6 +73,7 @@ def results(network, data, folder):
     found["predict"] = classifier.predict(X)
     found["proba"] = classifier.predict_proba(X)
     found["log_proba"] = classifier.predict_log_proba(X)
+    found["decision"] = classifier.decision_function(X)
     found["transform"] = np.asarray(classifier.transform(X))
     found["score"] = classifier.score(X, y, np.full(len(y), 1e-300))
     found["net"] = classifier.net_.predict_proba(X)
@@ -461,3 +462,12 @@ with sklearn.config_context(array_api_dispatch="SCIPY_ARRAY_API" in os.environ):
         env={**os.environ, "PYTHONHASHSEED": "1", "SCIPY_ARRAY_API": "1"},
     )
     assert (child.stderr, child.stdout) == ("", values["output"])
+
+
+@pytest.mark.parametrize("params", [{}, {"augmentation": brighten}, {"optimizer": Noisy}])
+@pytest.mark.parametrize("network", ["luacnn", Own], ids=["named", "own"])
+def test_a_net_can_be_copied_itself(network, params, bars):
+    X, y = bars
+    net = make(network, **params).fit(X, y).net_
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))

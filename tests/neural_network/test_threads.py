@@ -1,8 +1,10 @@
 """Threads and forks: networks of a user draw from one global generator, and take turns with it."""
 
+import logging
 import os
 import signal
 import threading
+import warnings
 
 import joblib
 import numpy as np
@@ -14,7 +16,14 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_usps import BatchedGridSearchCV, ConvNetClassifier, MultiTaskConvNetClassifier
+from sklearn_usps import (
+    BatchedGridSearchCV,
+    ConvNetClassifier,
+    MultiTaskConvNetClassifier,
+    export_onnx,
+)
+
+EXPORTER = "torch.onnx._internal.exporter._registration"
 
 
 class Own(nn.Module):
@@ -214,14 +223,22 @@ def test_a_fork_while_threads_fit(bars, float64):
     assert codes == [0] * 4
 
 
-def test_the_state_of_the_seed_does_not_depend_on_the_class_of_the_caller(bars):
-    """The global generator has one state before, between and after two interleaved fits."""
+def test_calls_of_partial_fit_in_turns(bars):
     X, y = bars
-    first, second = make(Own, 1), make(Own, 2)
+    first, second, alone = make(Own, 1), make(Own, 2), make(Own, 1)
     for _ in range(2):
         first.partial_fit(X, y, classes=[0, 1, 2])
         second.partial_fit(X, y, classes=[0, 1, 2])
-    alone = make(Own, 1)
     for _ in range(2):
         alone.partial_fit(X, y, classes=[0, 1, 2])
     np.testing.assert_array_equal(first.predict_proba(X), alone.predict_proba(X))
+
+
+def test_exports_in_threads_leave_the_filters_of_warnings(bars, tmp_path):
+    pytest.importorskip("onnxscript")
+    classifier = make("luacnn").fit(*bars)
+    filters, logger = warnings.filters.copy(), logging.getLogger(EXPORTER)
+    level = logger.level
+    in_threads(export_onnx, *[(classifier, tmp_path / f"{i}.onnx") for i in range(3)])
+    assert (warnings.filters, logger.level) == (filters, level)
+    assert len({(tmp_path / f"{i}.onnx").read_bytes() for i in range(3)}) == 1

@@ -1,14 +1,20 @@
 """export_onnx: graphs run by ONNX Runtime."""
 
 import logging
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -17,6 +23,10 @@ from sklearn_usps import ConvNetClassifier, ImageNormalizer, MultiTaskConvNetCla
 
 onnxruntime = pytest.importorskip("onnxruntime")
 SMALL = {"network": "luacnn", "lr": 0.01, "max_epochs": 1, "random_state": 0}
+
+
+def small():
+    return ConvNetClassifier(**SMALL)
 
 
 def run(path, X):
@@ -193,3 +203,36 @@ def test_missing_packages_are_named():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
     assert "ImportError: export_onnx requires onnx and onnxscript: pip install" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("make_model", "part"),
+    [
+        (lambda: CalibratedClassifierCV(small(), cv=2), "calibrated_classifiers_[0].estimator"),
+        (lambda: FixedThresholdClassifier(small(), threshold=0.3), "estimator_"),
+        (lambda: VotingClassifier([("a", small())], voting="soft"), "estimators_[0]"),
+        (lambda: OneVsRestClassifier(small()), "estimators_[0]"),
+        (
+            lambda: GridSearchCV(CalibratedClassifierCV(small(), cv=2), {"cv": [2]}, cv=2),
+            "best_estimator_.calibrated_classifiers_[0].estimator",
+        ),
+    ],
+    ids=["calibrated", "threshold", "voting", "one-vs-rest", "search"],
+)
+def test_models_of_which_a_part_can_be_exported(make_model, part, bars, path):
+    """What the others add to the networks, such as a calibration, would be lost."""
+    X, y = bars
+    model = make_model().fit(X, np.minimum(y, 1))
+    with pytest.raises(TypeError, match=rf"Pass a part of it, such as model\.{re.escape(part)}\.$"):
+        export_onnx(model, path)
+    assert isinstance(eval(f"model.{part}"), ConvNetClassifier)
+
+
+def test_frozen_models_and_nested_searches(bars, path):
+    X, y = bars
+    inner = make_pipeline(ImageNormalizer(), small())
+    search = GridSearchCV(inner, {"convnetclassifier__lr": [0.01]}, cv=2)
+    normalizer = FrozenEstimator(ImageNormalizer(method="image").fit(X))
+    check_same(FrozenEstimator(make_pipeline(normalizer, search).fit(X, y)), X, path)
+    with pytest.raises(TypeError, match=r"Got GridSearchCV instead\. Set refit=True in the search"):
+        export_onnx(clone(search).set_params(refit=False).fit(X, y), path)

@@ -111,7 +111,7 @@ def test_estimators_of_scikit_learn(estimator, bars, path):
         ConvNetClassifier(network_params={"n_channels": (2, 3)}, class_weight={0: 1.0, 1: 2.0}),
         MultiTaskConvNetClassifier(ConvNetClassifier(image_shape=(4, 4)), task_weights={"a": 2.0}),
     ],
-    ids=repr,
+    ids=[*RECIPES, "augmentation and device", "parameters of plain values", "several tasks"],
 )
 def test_skops_loads_a_model_with_the_trusted_types(model, path):
     if hasattr(model, "lr") or hasattr(model, "task_column"):

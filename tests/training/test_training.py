@@ -143,7 +143,7 @@ def test_a_scheduler_beside_a_schedule_is_refused(bars):
         ({"y_val": "y"}, "y_val is provided, but X_val was not provided."),
         ({"sample_weight_val": "y"}, "sample_weight_val is provided, but X_val was not"),
         ({"X_val": "X", "y_val": "short"}, "inconsistent numbers of samples"),
-        ({"X_val": "narrow", "y_val": "y"}, "X has 100 features, but ConvNetClassifier"),
+        ({"X_val": "narrow", "y_val": "y"}, "X_val has 100 features, but ConvNetClassifier"),
         ({"X_val": "X", "y_val": "unseen"}, "`y_val` has classes not in `self.classes_`"),
     ],
 )

@@ -12,7 +12,7 @@ from ..networks._torch_state import float32_by_default
 from ._config import TrainingConfig
 
 
-class OwnCode:
+class TrainingContexts:
     """The contexts for the parts of a training that may be a user's code.
 
     Those of the library need none: they name dtypes and have a generator of their own, so that
