@@ -77,9 +77,10 @@ def make_picture_digits(*, subset="train", random_state=0, data_home=None):
     the image of "zip" nearest to one of "roweis" has a correlation of 0.99 or more in 0.03 % of
     cases, the nearest other image of "roweis" in 0.8 %.
 
-    On other writers' digits, scikit-learn's `load_digits` drawn as pictures, the default network
-    has an error of about 4 %. It is 14 % without the changed ways of writing, and 24 % if
-    it is trained on "roweis" and the pictures are prepared for it.
+    On other writers' digits, scikit-learn's `load_digits` drawn as pictures, the classifier of
+    ``python -m sklearn_usps train --data pictures`` has an error of 3.8 % (mean of three seeds). It
+    is about 14 % without the changed ways of writing, and 24 % with training on "roweis" and
+    pictures prepared for it.
 
     Examples
     --------
