@@ -110,6 +110,12 @@ def prepare_image(
     (16, 16)
     >>> for row in zero[::3]:
     ...     print("".join("-#"[int(pixel > 0.5)] for pixel in row))
+    -------##-------
+    -----##--##-----
+    ----##----##----
+    ----##----##----
+    -----##--##-----
+    -------##-------
 
     To predict its label, pass it as one row: ``classifier.predict(zero.reshape(1, -1))``.
     """
