@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -10,10 +11,15 @@ from PIL import Image
 
 #: Raster formats only: to read PostScript, Pillow runs another program.
 READABLE_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
+#: Frames of a file that are looked at.
+_MAX_FRAMES = 100
 
 
-def open_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
-    """Open a picture and decode it, the first one of an animation.
+def open_picture(
+    source: str | os.PathLike | IO[bytes],
+    is_wanted: Callable[[Image.Image], bool] | None = None,
+) -> Image.Image:
+    """Open a picture and decode it, of several frames the first one, or the first that is wanted.
 
     A binary file is read from its beginning and stays open. A ValueError says that the picture has
     more than `PIL.Image.MAX_IMAGE_PIXELS` pixels (for WEBP half as many), an OSError that the file
@@ -21,7 +27,7 @@ def open_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
     """
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as file:
-            return open_picture(file)
+            return open_picture(file, is_wanted)
     name = getattr(source, "name", "the file object")
     try:
         with warnings.catch_warnings():
@@ -32,6 +38,8 @@ def open_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
             if picture.format == "WEBP" and limit and 2 * picture.width * picture.height > limit:
                 raise Image.DecompressionBombError
             picture.load()
+            if is_wanted is not None:
+                _seek_frame(picture, is_wanted)
         return picture
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ValueError(_too_large(name)) from error
@@ -44,6 +52,21 @@ def open_picture(source: str | os.PathLike | IO[bytes]) -> Image.Image:
     # Pillow raises many types of errors on damaged files: SyntaxError, struct.error, EOFError, ...
     except Exception as error:
         raise OSError(f"{name} is damaged or truncated: {error}") from error
+
+
+def _seek_frame(picture: Image.Image, is_wanted: Callable[[Image.Image], bool]) -> None:
+    """Go to the first frame that is wanted, or stay at the first one if none is."""
+    n_frames = min(getattr(picture, "n_frames", 1), _MAX_FRAMES)
+    for frame in range(1, n_frames):
+        if is_wanted(picture):
+            return
+        picture.seek(frame)
+        if Image.MAX_IMAGE_PIXELS and picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
+            raise Image.DecompressionBombError
+        picture.load()
+    if n_frames > 1 and not is_wanted(picture):
+        picture.seek(0)
+        picture.load()
 
 
 def check_number_of_pixels(height: int, width: int) -> None:

@@ -1,61 +1,191 @@
-"""The ink of one digit in a picture."""
+"""The ink of one digit in a picture: where it is, and how much of it each pixel has.
+
+On a plain background, whatever differs from the border of the picture is ink. If that is no digit
+but a page or a frame, the digit is looked for inside it. Where the border is not plain, it is
+looked for among the strokes in the picture, each with its surroundings taken as the picture.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 from scipy import ndimage
 
-from ._pixels import MIN_SIDE
+from ._pixels import MIN_SIDE, shrink
+from ._plain_ink import Ink, NoDigitError, ink_before, ink_on_plain, smoothed
+from ._shape import enlarged, length, moved, scaled
+from ._strokes import find_strokes, without_ruled_lines
 
-#: Least difference between ink and background; that of black and white is 1.
-_MIN_CONTRAST = 0.05
-#: Plain background covers at least this part of the border. Its lightness varies by at most the
-#: second value along the border, and its noise is at most the third; black to white is 1.
-_MIN_PLAIN_BORDER, _MAX_SHADE, _MAX_NOISE = 0.6, 0.5, 0.1
-#: Pieces of ink smaller than this part of the largest one are specks.
-_MIN_PIECE = 0.03
+#: Longer side of the picture in which the digit is looked for, in pixels.
+_COARSE = 512
+#: A digit with a longer side of fewer pixels is cut from the picture with all pixels.
+_FINE = 160
+#: Width of the surroundings of strokes, in lengths of their longer side, the first that succeeds.
+_SURROUNDINGS = (0.3, 0.12)
+#: Width of the edge of a page or a frame, in its largest distances from the edge.
+_EDGES = (0.05, 0.15)
+#: Pages in pages that are looked at: a page on a desk, in a frame, with a margin.
+_MAX_DEPTH = 3
+#: Least length of a digit, in those of ink that seems to be its page.
+_LEAST = 0.08
+#: Most width of a stroke beside shadows and pages, in longer sides of the picture.
+_MAX_STROKE = 0.1
 
 
 def find_ink(pixels: np.ndarray) -> np.ndarray:
     """Return the part of the picture with the digit, from 0 (background) to 1 (full ink)."""
-    # Differences in color count as much as those in lightness: red ink on green is ink.
-    smooth = ndimage.gaussian_filter(pixels, 0.5 + max(pixels.shape) / 800, axes=(0, 1))
-    background, noise = _background(smooth)
-    contrast = np.abs(smooth - background).max(axis=2)
-    if contrast.max() < max(_MIN_CONTRAST, 6 * noise):
-        raise ValueError("The picture shows no ink: nothing in it differs from its border.")
-    pieces, n_pieces = ndimage.label(contrast > 0.4 * contrast.max(), np.ones((3, 3)))
-    areas = ndimage.sum_labels(np.ones_like(pieces), pieces, np.arange(1, n_pieces + 1))
-    digit = np.isin(pieces, 1 + np.flatnonzero(areas >= _MIN_PIECE * areas.max()))
-    ink = np.minimum(contrast / np.median(contrast[digit]), 1)
-    ink[~ndimage.binary_dilation(digit, iterations=2)] = 0
-    ink = ink[ndimage.find_objects(1 * (ink > 0.5))[0]]
-    if max(ink.shape) < MIN_SIDE:
+    step = -(-max(pixels.shape) // _COARSE)
+    try:
+        ink = _find(shrink(pixels, step))
+    except NoDigitError as error:
         raise ValueError(
-            f"The digit must be at least {MIN_SIDE} pixels high or wide. Found {ink.shape[0]} "
-            f"rows and {ink.shape[1]} columns of ink: use a larger picture."
+            f"The picture shows {error}. Photograph or crop one digit with some plain background "
+            "on all sides of it."
+        ) from None
+    levels = ink.levels
+    if step > 1 and max(levels.shape) < _FINE:
+        box = scaled(ink.box, step)
+        part = enlarged(box, min(_SURROUNDINGS), pixels.shape)
+        # The surroundings may have more than the digit, at the edge of a page.
+        with suppress(NoDigitError):
+            levels = ink_on_plain(pixels[part], strokes=moved(box, part)).levels
+    if max(levels.shape) < MIN_SIDE:
+        raise ValueError(
+            f"The digit must be at least {MIN_SIDE} pixels high or wide. Found {levels.shape[0]} "
+            f"rows and {levels.shape[1]} columns of ink: use a larger picture."
         )
-    return ink
+    return levels
 
 
-def _background(pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the background, a surface fitted to the border of the picture, and its noise."""
-    height, width = pixels.shape[:2]
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    # Light from one side is linear; the corners of a photograph are darker, which is quadratic.
-    terms = np.stack([np.ones_like(x), x, y, x * y, x**2, y**2], axis=2)
-    is_border = np.ones((height, width), dtype=bool)
-    ring = max(1, min(height, width) // 50)
-    is_border[ring:-ring, ring:-ring] = False
-    border, border_terms = pixels[is_border], terms[is_border]
-    distances = np.abs(border - np.median(border, axis=0)).max(axis=1)
-    for _ in range(5):  # each fit leaves out the outliers of the last one, which may be ink
-        is_plain = distances <= 4 * np.median(distances) + 0.02
-        surface = np.linalg.lstsq(border_terms[is_plain], border[is_plain], rcond=None)[0]
-        distances = np.abs(border - border_terms @ surface).max(axis=1)
-    shade = np.ptp(border_terms @ surface, axis=0).max()
-    noise = np.sqrt(np.mean(distances[is_plain] ** 2))
-    if is_plain.mean() < _MIN_PLAIN_BORDER or shade > _MAX_SHADE or noise > _MAX_NOISE:
-        raise ValueError(
-            "The border of the picture is not plain, so ink and background look alike. Leave some "
-            "background on all sides of the digit."
-        )
-    return terms @ surface, noise
+def _find(pixels: np.ndarray) -> Ink:
+    found = None
+    try:
+        found = _find_inside(pixels)
+        if found.is_plain and found.inside is None:
+            return found
+    except NoDigitError as error:
+        reason = error
+    clean = without_ruled_lines(pixels)
+    if found is None and clean is not pixels:
+        try:
+            return _find_inside(clean)
+        except NoDigitError as error:
+            reason = error
+    if found is None and reason.is_final:
+        raise reason
+    least = 0 if found is None else _LEAST * length(found.box)
+    inks = list(_inks_of_strokes(clean))
+    others = [
+        ink
+        for ink in inks
+        if length(ink.box) >= least and (found is None or not _is_part(ink, found))
+    ]
+    others.sort(key=lambda ink: _likelihood(ink, pixels.shape), reverse=True)
+    if others:
+        if any(_are_alike(others[0], other) for other in others[1:]):
+            raise NoDigitError("several characters")
+        return others[0]
+    if found is None:
+        raise reason
+    if found.is_plain or any(length(ink.box) > 0.8 * length(found.box) for ink in inks):
+        return found
+    raise NoDigitError("no plain background along its border")
+
+
+def _likelihood(ink: Ink, shape: tuple[int, ...]) -> tuple[bool, float]:
+    """Return a number by which to prefer narrow strokes to parts of pages, and strong to faint."""
+    width = 2 * ndimage.distance_transform_edt(np.pad(ink.levels > 0.5, 1)).max()
+    contrast = np.abs(ink.color - ink.around).max()
+    return width < _MAX_STROKE * max(shape), contrast * length(ink.box) ** 0.5
+
+
+def _find_inside(pixels: np.ndarray, region: np.ndarray | None = None, depth: int = 0) -> Ink:
+    """Return the ink on a plain background, or on a page or in a frame on it."""
+    try:
+        found = ink_on_plain(pixels, region)
+    except NoDigitError as error:
+        if error.inside is None or depth == _MAX_DEPTH:
+            raise
+        reasons = []
+        for page in _interiors(error.inside):
+            try:
+                return _find_inside(pixels, page, depth + 1)
+            except NoDigitError as inner:
+                reasons.append(_more_telling(error, inner))
+                if reasons[0].is_final:
+                    break
+        # A wide edge may cut the digit.
+        raise next(
+            (reason for reason in reasons if reason.is_blank), [*reasons, error][0]
+        ) from None
+    if depth and not found.is_plain:
+        raise NoDigitError("no plain background around ink")
+    if found.inside is not None and depth < _MAX_DEPTH:
+        for page in _interiors(found.inside):
+            with suppress(NoDigitError):
+                ink = _find_inside(pixels, page, depth + 1)
+                if not _is_part(ink, found):
+                    return ink
+    return found
+
+
+def _interiors(page: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield a page without its edge, narrow and wide."""
+    distances = ndimage.distance_transform_edt(page)
+    for edge in _EDGES:
+        interior = distances > max(2, edge * distances.max())
+        if interior.any():
+            yield interior
+
+
+def _more_telling(error: NoDigitError, inner: NoDigitError) -> NoDigitError:
+    """Return the reason why neither the picture nor the page in it shows a digit."""
+    if not error.is_page:  # perhaps a shadow
+        return error
+    if inner.is_blank:
+        return NoDigitError(f"{error} without ink in it", is_blank=True, is_final=True)
+    return NoDigitError(f"{error} with {inner} in it", is_final=inner.is_final)
+
+
+def _is_part(ink: Ink, other: Ink) -> bool:
+    """Return True if ink has the color of other ink, of its background or one between them.
+
+    So have the background in the loop of a thick zero and a part of a faint digit.
+    """
+    way = other.around - other.color
+    share = np.clip((ink.color - other.color) @ way / (way @ way), 0, 1)
+    return np.abs(ink.color - other.color - share * way).max() < 0.15
+
+
+def _are_alike(ink: Ink, other: Ink) -> bool:
+    """Return True for two characters side by side: plausible ink of similar size and color."""
+    shorter, longer = sorted([length(ink.box), length(other.box)])
+    apart = any(
+        a.stop <= b.start or b.stop <= a.start for a, b in zip(ink.box, other.box, strict=True)
+    )
+    return (
+        apart
+        and longer < 2 * shorter
+        and other.is_plain
+        and other.inside is None
+        and np.abs(ink.color - other.color).max() < 0.15
+    )
+
+
+def _inks_of_strokes(pixels: np.ndarray) -> Iterator[Ink]:
+    """Yield the ink of strokes in front of plain surroundings, the largest first."""
+    groups = find_strokes(pixels)
+    for strokes in groups:
+        for width in _SURROUNDINGS:
+            part = enlarged(strokes.box, width, pixels.shape)
+            with suppress(NoDigitError):
+                ink = ink_on_plain(pixels[part], strokes=moved(strokes.box, part))
+                yield replace(ink, box=moved(ink.box, part, -1))
+                break
+    # The edge of a shadow leads across the surroundings.
+    for strokes in groups:
+        part = enlarged(strokes.box, min(_SURROUNDINGS), pixels.shape)
+        with suppress(NoDigitError):
+            ink = ink_before(smoothed(pixels[part]), strokes.background[part])
+            yield replace(ink, box=moved(ink.box, part, -1))

@@ -1,18 +1,25 @@
 """The pixels of a picture: from a file, a Pillow image or an array, in any layout."""
 
+import os
 from contextlib import suppress
 from functools import partial
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from .._utils._arrays import as_array
-from .._utils._pictures import check_number_of_pixels, check_pixels, open_picture
+from .._utils._arrays import as_numbers
+from .._utils._pictures import check_number_of_pixels, open_picture
 
 #: Least side of a picture, in pixels.
 MIN_SIDE = 8
 #: Larger pictures are first reduced: strokes of a digit that fills them stay many pixels wide.
 _MAX_SIDE = 1024
+#: Floats in [0, 1] may exceed it by so much, by rounding or by sharp resampling.
+_ROUNDING = 0.1
+#: Numbers of channels: gray, gray and opacity, colors, colors and opacity.
+_CHANNELS = (1, 2, 3, 4)
+#: A frame is blank if its values differ by less than this, of 255.
+_MIN_RANGE = 12
 
 
 def read_pixels(image) -> np.ndarray:
@@ -33,71 +40,184 @@ def read_pixels(image) -> np.ndarray:
 def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
     """Return the shape of the picture, and its pixels, in a large picture averaged over blocks.
 
-    The pixels are (height, width, n_channels) in [0, 1]; with opacity, the last of four channels,
-    the others are multiplied by it. No more than a row of blocks is held in floats at a time.
+    The pixels are (height, width, n_channels) in [0, 1]; with opacity, the last of two or four
+    channels, the others are multiplied by it. No more than a row of blocks is held in floats at a
+    time.
     """
-    if isinstance(image, np.ndarray):
-        pixels = _check_array(image)
-        (height, width), cut = pixels.shape[:2], pixels.__getitem__
-    else:
+    if isinstance(image, (str, os.PathLike, Image.Image)) or hasattr(image, "read"):
         picture = _open(image)
         (width, height), cut = picture.size, partial(_cut, picture)
+        low, high = _value_range(picture)
+    else:
+        pixels = _as_channels_last(image)
+        (height, width), cut = pixels.shape[:2], pixels.__getitem__
+        low, high = _range_of_values(pixels)
     step = max(1, -(-max(height, width) // _MAX_SIDE))
     n_rows, n_columns = height // step, width // step
     if not n_rows * n_columns:
         raise ValueError(f"image has {height} × {width} pixels, too narrow to show a digit.")
     strips = []
     for row in range(n_rows):
-        strip = _premultiply(cut(slice(row * step, (row + 1) * step))[:, : n_columns * step])
-        strips.append(strip.reshape(step, n_columns, step, -1).mean(axis=(0, 2)))
+        strip = cut(slice(row * step, (row + 1) * step))[:, : n_columns * step]
+        floats = _premultiply(strip, low, high)
+        strips.append(floats.reshape(step, n_columns, step, -1).mean(axis=(0, 2)))
     return (height, width), np.array(strips).reshape(n_rows, n_columns, -1)
+
+
+# Files and Pillow images
 
 
 def _open(image) -> Image.Image:
     """Return the picture in the orientation noted by the camera."""
-    picture = image if isinstance(image, Image.Image) else open_picture(image)
+    if isinstance(image, Image.Image):
+        picture = _frame_of(image)
+    else:
+        picture = open_picture(image, is_wanted=_shows_something)
     check_number_of_pixels(picture.height, picture.width)
     with suppress(Exception):  # the pixels may be fine where the note on the orientation is damaged
         return ImageOps.exif_transpose(picture)
     return picture
 
 
+def _frame_of(picture: Image.Image) -> Image.Image:
+    """Return the frame at which the picture is, or if it is blank, the first one that is not."""
+    if getattr(picture, "n_frames", 1) < 2 or _shows_something(picture):
+        return picture
+    at = picture.tell()
+    try:
+        for frame in range(picture.n_frames):
+            picture.seek(frame)
+            if _shows_something(picture):
+                return picture.copy()
+    finally:
+        picture.seek(at)
+    return picture
+
+
+def _shows_something(picture: Image.Image) -> bool:
+    """Return False if the picture has one color, or is transparent."""
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        low, high = picture.getextrema()
+        return low < high
+    *colors, (_, opacity) = picture.convert("RGBA").getextrema()
+    has_shape = picture.has_transparency_data and picture.convert("RGBA").getextrema()[3][0] < 255
+    return opacity > 0 and (has_shape or any(b - a >= _MIN_RANGE for a, b in colors))
+
+
 def _cut(picture: Image.Image, rows: slice) -> np.ndarray:
     """Return some rows of a picture."""
     strip = picture.crop((0, rows.start, picture.width, rows.stop))
-    if picture.mode == "F":
-        return _check_array(np.asarray(strip))
-    if picture.mode.startswith("I"):  # 16 bits, which older Pillow releases store in 32
-        return _check_array(np.asarray(strip) / 65535)
+    if picture.mode == "La":  # which Pillow converts to no other mode
+        strip = strip.convert("LA")
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        return np.asarray(strip)[:, :, np.newaxis]
     return np.asarray(strip.convert("RGBA" if picture.has_transparency_data else "RGB"))
 
 
-def _check_array(image: np.ndarray) -> np.ndarray:
-    """Return the pixels of an array with an axis for channels, after checks."""
-    pixels = image[:, :, np.newaxis] if image.ndim == 2 else image
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4) or pixels.size == 0:
+def _value_range(picture: Image.Image) -> tuple[float, float]:
+    """Return the values of black and white in `_cut`."""
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        return _range_of_values(np.asarray(picture)[:, :, np.newaxis])
+    return 0, 255
+
+
+# Arrays
+
+
+def _as_channels_last(image) -> np.ndarray:
+    """Return an array-like of any usual layout as an array (height, width, channels), checked."""
+    pixels = as_numbers(_as_numpy(image), "image")
+    if isinstance(pixels, np.ndarray) and pixels.ndim == 2:
+        pixels = pixels[:, :, np.newaxis]
+    elif isinstance(pixels, np.ndarray) and pixels.ndim == 3 and pixels.shape[2] not in _CHANNELS:
+        pixels = np.moveaxis(pixels, 0, 2) if pixels.shape[0] in _CHANNELS else pixels
+    if (
+        not isinstance(pixels, np.ndarray)
+        or pixels.ndim != 3
+        or pixels.shape[2] not in _CHANNELS
+        or pixels.size == 0
+    ):
+        shape = np.shape(pixels)
+        hint = ""
+        if len(shape) == 1 and shape[0] and round(shape[0] ** 0.5) ** 2 == shape[0]:
+            side = round(shape[0] ** 0.5)
+            hint = f" Pass image.reshape({side}, {side}) if it is square."
+        elif len(shape) == 4 or len(shape) == 3:
+            hint = " Pass one picture at a time, such as image[0]."
         raise ValueError(
-            "image must have the shape (height, width) or (height, width, 1, 3 or 4), none of them "
-            f"0. Got the shape {image.shape} instead."
+            "image must have the shape (height, width), (height, width, 1 to 4) or (1 to 4, "
+            f"height, width), none of them 0. Got the shape {shape} instead.{hint}"
         )
     check_number_of_pixels(*pixels.shape[:2])
-    pixels = as_array(pixels, "image")
-    check_pixels(pixels, "image")
     return pixels
 
 
-def _premultiply(pixels: np.ndarray) -> np.ndarray:
+def _as_numpy(image):
+    """Return a tensor as an array, wherever it is and whatever requires its gradient."""
+    if hasattr(image, "detach") and hasattr(image, "cpu"):
+        tensor = image.detach().cpu()
+        # numpy has no bfloat16, and no other types of 8 or 16 bits of torch.
+        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    if isinstance(image, (np.ndarray, list, tuple)) or hasattr(image, "__array__"):
+        return image
+    if hasattr(image, "__dlpack__"):
+        return np.from_dlpack(image)
+    raise TypeError(
+        "image must be a path, a binary file, a Pillow image, or an array of pixels. "
+        f"Got {type(image).__name__} instead."
+    )
+
+
+def _range_of_values(pixels: np.ndarray) -> tuple[float, float]:
+    """Return the values of black and white."""
+    dtype = pixels.dtype
+    if dtype.kind == "b":
+        return 0, 1
+    if dtype == np.uint8:
+        return 0, 255
+    colors = pixels[..., :-1] if pixels.shape[-1] in (2, 4) else pixels
+    low, high = colors.min(), colors.max()
+    if dtype.kind in "iu" and low >= 0:
+        if (high <= 255 and dtype.itemsize != 2) or pixels.shape[-1] in (2, 4):
+            return 0, 1 if high <= 1 else 255 if high <= 255 else 65535
+        # Cameras and scanners fill a part of 16 bits: only differences matter.
+        return float(low), float(max(high, low + 1))
+    if dtype.kind == "f":
+        if low >= -_ROUNDING and high <= 1 + _ROUNDING:
+            return 0, 1
+        if low >= 0 and 2 <= high <= 255:
+            return 0, 255
+    if dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(
+            f"image has values from {low} to {high}: replace what is not finite, for example by "
+            "np.nan_to_num(image)."
+        )
+    hint = "" if dtype.kind == "c" else ": pass (image - image.min()) / (image.max() - image.min())"
+    raise ValueError(
+        "image must have integers from 0, or floats from 0 to 1 or from 0 to 255. "
+        f"Got {dtype} from {low} to {high} instead{hint}."
+    )
+
+
+def _premultiply(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
     """Return pixels as floats in [0, 1], colors multiplied by the opacity if there is one."""
-    floats = np.divide(pixels, 255 if pixels.dtype == np.uint8 else 1, dtype=np.float64)
-    if floats.shape[2] == 4:
-        floats[:, :, :3] *= floats[:, :, 3:]
+    floats = np.clip((pixels.astype(np.float64) - low) / (high - low), 0, 1)
+    if floats.shape[2] in (2, 4):
+        floats[:, :, :-1] *= floats[:, :, -1:]
     return floats
 
 
 def _as_opaque(pixels: np.ndarray) -> np.ndarray:
     """Blend pixels with opacity onto white, or onto black if they are light."""
-    if pixels.shape[2] != 4:
+    if pixels.shape[2] not in (2, 4):
         return pixels
-    colors, opacity = pixels[:, :, :3], pixels[:, :, 3:]
-    is_light = colors.sum() > 0.5 * 3 * opacity.sum()
+    colors, opacity = pixels[:, :, :-1], pixels[:, :, -1:]
+    is_light = colors.mean() > 0.5 * opacity.mean()
     return colors + (1 - opacity) * (0 if is_light else 1)
+
+
+def shrink(pixels: np.ndarray, step: int) -> np.ndarray:
+    """Return the means of blocks of `step` by `step` pixels; what is left over is cut off."""
+    height, width = (length // step for length in pixels.shape[:2])
+    blocks = pixels[: step * height, : step * width].reshape(height, step, width, step, -1)
+    return blocks.mean(axis=(1, 3)) if step > 1 else pixels

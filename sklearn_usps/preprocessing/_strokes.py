@@ -1,0 +1,153 @@
+"""Groups of strokes in a picture of more than a digit: a page on a desk, lined paper, a shadow.
+
+A stroke is narrow: a closing of the picture fills dark ones, an opening light ones. Both leave
+the edges of pages and shadows as they are.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from ._shape import Box, length
+
+#: Sides of the squares that no stroke contains, in longer sides of the picture: small for thin
+#: strokes close to other things, large for thick ones.
+_SQUARES = (0.04, 0.12)
+#: Least contrast of a stroke.
+_MIN_CONTRAST = 0.06
+#: Least longer side of a group of strokes, in pixels and in shorter sides of the picture.
+_MIN_LENGTH, _MIN_PART = 7, 0.04
+#: Ruled lines are less high than this, in pixels, at least so long, in widths of the picture, and
+#: so many, and their slopes are at most the last.
+_LINE, _MIN_LINE, _MIN_LINES, _SLOPE = 5, 0.35, 3, 0.25
+#: Most pieces that are looked at, the largest ones.
+_MAX_PIECES = 60
+
+
+@dataclass
+class Strokes:
+    """A group of strokes: its box, and the picture with the strokes filled."""
+
+    box: Box
+    background: np.ndarray
+
+
+def find_strokes(pixels: np.ndarray) -> list[Strokes]:
+    """Return the groups of strokes that do not touch the border, largest first."""
+    smooth = ndimage.gaussian_filter(pixels, 1, axes=(0, 1))
+    found = {}
+    least = max(_MIN_LENGTH, _MIN_PART * min(pixels.shape[:2]))
+    for square in _SQUARES:
+        size = max(5, round(square * max(pixels.shape)))
+        for sign in (1, -1):  # dark strokes, light strokes
+            background = sign * ndimage.grey_closing(sign * smooth, (size, size, 1))
+            contrast = _contrast(smooth, background)
+            for box in _groups(_pieces(contrast)):
+                if length(box) >= least:
+                    key = tuple((part.start, part.stop) for part in box)
+                    found[key] = Strokes(box, background)
+    return sorted(found.values(), key=lambda strokes: length(strokes.box), reverse=True)
+
+
+def _contrast(pixels: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Return the difference between both where it is more than noise, which is filled as well."""
+    contrast = np.abs(background - pixels).max(axis=2)
+    usual = np.median(contrast)
+    noise = np.median(np.abs(contrast - usual))
+    return np.where(contrast > max(_MIN_CONTRAST, usual + 6 * noise), contrast - usual, 0)
+
+
+def _pieces(contrast: np.ndarray) -> list[Box]:
+    """Return the boxes of the pieces of strokes that do not touch the border."""
+    found = []
+    labels, _ = ndimage.label(contrast, np.ones((3, 3)))
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        if length(box) < _MIN_LENGTH:
+            continue
+        values = np.where(labels[box] == number, contrast[box], 0)
+        # Pale lines that the ink touches are left out.
+        strong = values > 0.5 * np.percentile(values[values > 0], 95)
+        for part in ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]):
+            rows, columns = (
+                slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=False)
+            )
+            touches = min(rows.start, columns.start) < 2 or any(
+                side.stop > n - 2 for side, n in zip((rows, columns), contrast.shape, strict=False)
+            )
+            if not touches and length((rows, columns)) >= 3:
+                found.append((rows, columns))
+    return sorted(found, key=length, reverse=True)[:_MAX_PIECES]
+
+
+def _groups(boxes: list[Box]) -> list[Box]:
+    """Join the boxes of pieces that are close to each other."""
+    boxes = list(boxes)
+    joined = True
+    while joined:
+        joined = False
+        for i, first in enumerate(boxes):
+            for j in range(i + 1, len(boxes)):
+                if _are_close(first, boxes[j]):
+                    second = boxes.pop(j)
+                    boxes[i] = tuple(
+                        slice(min(a.start, b.start), max(a.stop, b.stop))
+                        for a, b in zip(first, second, strict=False)
+                    )
+                    joined = True
+                    break
+            if joined:
+                break
+    return boxes
+
+
+def _are_close(first: Box, second: Box) -> bool:
+    gap = max(
+        max(a.start, b.start) - min(a.stop, b.stop) for a, b in zip(first, second, strict=False)
+    )
+    shorter, longer = sorted([length(first), length(second)])
+    if gap < 0 and longer > 2.5 * shorter:
+        return False  # a frame and what is in it
+    return gap <= 0.25 * shorter
+
+
+def without_ruled_lines(pixels: np.ndarray) -> np.ndarray:
+    """Return a picture with the lines of lined or squared paper filled.
+
+    It is the same object if there are none.
+    """
+    clean = pixels
+    for axes in ((0, 1, 2), (1, 0, 2)):  # lines across the picture, then down
+        turned = _without_lines_across(clean.transpose(axes))
+        clean = clean if turned is None else turned.transpose(axes)
+    return clean
+
+
+def _without_lines_across(pixels: np.ndarray) -> np.ndarray | None:
+    smooth = ndimage.gaussian_filter(pixels, 0.7, axes=(0, 1))
+    background = ndimage.grey_closing(smooth, (_LINE, 1, 1))
+    thin = _contrast(smooth, background) > 0
+    rows, columns = np.nonzero(thin)
+    height, width = thin.shape
+    slopes = np.arange(-_SLOPE, _SLOPE, 1.5 / width)
+    intercepts = np.round(rows[:, np.newaxis] - columns[:, np.newaxis] * slopes).astype(int)
+    margin = int(_SLOPE * width) + 2
+    keys = (intercepts + margin) * len(slopes) + np.arange(len(slopes))
+    n_rows = height + 2 * margin
+    counts = np.bincount(keys.ravel(), minlength=n_rows * len(slopes)).reshape(n_rows, -1)
+    is_line = np.zeros_like(thin)
+    n_lines = 0
+    while counts.max() > _MIN_LINE * width:
+        start, slope = np.unravel_index(counts.argmax(), counts.shape)
+        is_line |= np.abs(_distance(thin.shape, start - margin, slopes[slope])) <= 2
+        counts[max(0, start - 5) : start + 6] = 0
+        n_lines += 1
+    if n_lines < _MIN_LINES:
+        return None
+    is_line &= ndimage.binary_dilation(thin, np.ones((3, 1)))
+    return np.where(is_line[..., np.newaxis], background, pixels)
+
+
+def _distance(shape, start, slope):
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return rows - start - slope * columns
