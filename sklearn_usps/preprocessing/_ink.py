@@ -143,9 +143,9 @@ def _more_telling(error: NoDigitError, inner: NoDigitError) -> NoDigitError:
     """Return the reason why neither the picture nor the page in it shows a digit."""
     if not error.is_page:  # perhaps a shadow
         return error
-    if inner.is_blank:
-        return NoDigitError(f"{error} without ink in it", is_blank=True, is_final=True)
-    return NoDigitError(f"{error} with {inner} in it", is_final=inner.is_final)
+    if inner.is_blank and not inner.is_page:
+        return NoDigitError(f"{error}, in it no ink", is_page=True, is_blank=True, is_final=True)
+    return NoDigitError(f"{error}, in it {inner}", is_final=inner.is_final)
 
 
 def _is_part(ink: Ink, other: Ink) -> bool:

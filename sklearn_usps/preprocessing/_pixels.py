@@ -1,6 +1,7 @@
 """The pixels of a picture: from a file, a Pillow image or an array, in any layout."""
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
@@ -46,7 +47,8 @@ def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
     """
     if isinstance(image, (str, os.PathLike, Image.Image)) or hasattr(image, "read"):
         picture = _open(image)
-        (width, height), cut = picture.size, partial(_cut, picture)
+        width, height = picture.size
+        cut: Callable[[slice], np.ndarray] = partial(_cut, picture)
         low, high = _value_range(picture)
     else:
         pixels = _as_channels_last(image)
@@ -81,11 +83,12 @@ def _open(image) -> Image.Image:
 
 def _frame_of(picture: Image.Image) -> Image.Image:
     """Return the frame at which the picture is, or if it is blank, the first one that is not."""
-    if getattr(picture, "n_frames", 1) < 2 or _shows_something(picture):
+    n_frames = getattr(picture, "n_frames", 1)
+    if n_frames < 2 or _shows_something(picture):
         return picture
     at = picture.tell()
     try:
-        for frame in range(picture.n_frames):
+        for frame in range(n_frames):
             picture.seek(frame)
             if _shows_something(picture):
                 return picture.copy()
@@ -96,12 +99,18 @@ def _frame_of(picture: Image.Image) -> Image.Image:
 
 def _shows_something(picture: Image.Image) -> bool:
     """Return False if the picture has one color, or is transparent."""
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        low, high = picture.getextrema()
-        return low < high
-    *colors, (_, opacity) = picture.convert("RGBA").getextrema()
-    has_shape = picture.has_transparency_data and picture.convert("RGBA").getextrema()[3][0] < 255
-    return opacity > 0 and (has_shape or any(b - a >= _MIN_RANGE for a, b in colors))
+    if _has_deep_pixels(picture):
+        deep = np.asarray(picture)
+        return bool(deep.min() < deep.max())
+    pixels = np.asarray(picture.convert("RGBA"))
+    opacity = pixels[:, :, 3]
+    ranges = np.ptp(pixels, axis=(0, 1))
+    return bool(opacity.any() and ranges.max() >= _MIN_RANGE)
+
+
+def _has_deep_pixels(picture: Image.Image) -> bool:
+    """Return True for floats and integers of more than 8 bits."""
+    return picture.mode == "F" or picture.mode.startswith("I")
 
 
 def _cut(picture: Image.Image, rows: slice) -> np.ndarray:
@@ -109,14 +118,14 @@ def _cut(picture: Image.Image, rows: slice) -> np.ndarray:
     strip = picture.crop((0, rows.start, picture.width, rows.stop))
     if picture.mode == "La":  # which Pillow converts to no other mode
         strip = strip.convert("LA")
-    if picture.mode == "F" or picture.mode.startswith("I"):
+    if _has_deep_pixels(picture):
         return np.asarray(strip)[:, :, np.newaxis]
     return np.asarray(strip.convert("RGBA" if picture.has_transparency_data else "RGB"))
 
 
 def _value_range(picture: Image.Image) -> tuple[float, float]:
     """Return the values of black and white in `_cut`."""
-    if picture.mode == "F" or picture.mode.startswith("I"):
+    if _has_deep_pixels(picture):
         return _range_of_values(np.asarray(picture)[:, :, np.newaxis])
     return 0, 255
 

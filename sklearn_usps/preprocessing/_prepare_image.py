@@ -49,12 +49,15 @@ def prepare_image(
 
     Parameters
     ----------
-    image : str, path-like, binary file, PIL.Image.Image or ndarray
+    image : str, path-like, binary file, PIL.Image.Image or array-like
         The picture, with some background around the digit. A file is PNG, BMP, GIF, JPEG, PPM,
-        TIFF or WEBP; the orientation noted by a camera is applied. An array has the shape
-        (height, width) or (height, width, 1, 3 or 4), the fourth channel being opacity, and is
-        uint8, or floating with values in [0, 1]. Transparent parts become white, or black where
-        the opaque parts are light.
+        TIFF or WEBP; the orientation noted by a camera is applied, and of several frames, the first
+        that shows something is taken. An array or a tensor has the shape (height, width),
+        (height, width, n_channels) or (n_channels, height, width): 1 channel is gray, 3 are colors,
+        and the last of 2 or 4 is opacity; if both the first and the last axis may be channels, the
+        last one is. It has booleans, integers from 0 or floats from 0 to 1 or to 255. Of integers
+        beyond 255, as in 16-bit pictures, only differences matter. Transparent parts become white,
+        or black where the opaque parts are light.
 
     version : {"roweis", "luacnn", "zip"}, default="roweis"
         The version of USPS that the classifier was trained on, as in :func:`fetch_usps`. A
@@ -77,15 +80,16 @@ def prepare_image(
     Raises
     ------
     ValueError
-        If the picture is too small, shows no ink, has no plain border, or is larger than
-        `PIL.Image.MAX_IMAGE_PIXELS`; if an array has another shape, dtype or range.
+        If the picture is too small or larger than `PIL.Image.MAX_IMAGE_PIXELS`; if it shows no
+        digit but a blank page, a block, a text, noise or ink that is cut off by the border, which
+        the message says; if an array has another shape, dtype or range.
     OSError
         If a file can't be read, is not a picture or is damaged.
 
     Notes
     -----
-    The picture must show one digit and nothing else: lined paper, shadows with an edge and
-    neighboring digits count as ink.
+    The digit is also found on a page on a desk, in a frame, on lined or squared paper, beside the
+    edges of a scan and among shadows. Of other ink beside it, it must be the only character.
 
     The slant of "zip" is that of the moments of the ink: each row moves by its height above the
     center of mass times their covariance over the vertical variance, at most 45 degrees. In the

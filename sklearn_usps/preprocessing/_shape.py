@@ -16,9 +16,9 @@ _MAX_PIECES = 8  # (7)
 _MAX_STROKE = 0.78  # width of the widest stroke, in lengths of the longer side (0.70)
 _MAX_QUADRILATERAL = 0.85  # (0.76)
 _BAR = 0.4  # narrower ones, in lengths of the longer side, may be strokes of a 1
-_MAX_DISTANCE = 0.4  # between pieces, in lengths of the longer side (XX)
+_MAX_DISTANCE = 0.4  # between pieces, in lengths of the longer side; larger ones are apart
 _MAX_RUNS = 3.3, 4.0  # strokes across a row and a column, on average (2.3 and 3.1)
-_MAX_WIDTH = 3.0  # in heights (2.1, without seven of zip that are hardly digits)
+_MAX_WIDTH = 8  # in heights (5.3, of a 5 in zip; others to 3.8)
 _TALL, _MAX_GAP = 0.5, 0.03  # of pieces side by side, in heights of the digit (0.6: 0.01)
 
 

@@ -70,10 +70,10 @@ def _pieces(contrast: np.ndarray) -> list[Box]:
         strong = values > 0.5 * np.percentile(values[values > 0], 95)
         for part in ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]):
             rows, columns = (
-                slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=False)
+                slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=True)
             )
             touches = min(rows.start, columns.start) < 2 or any(
-                side.stop > n - 2 for side, n in zip((rows, columns), contrast.shape, strict=False)
+                side.stop > n - 2 for side, n in zip((rows, columns), contrast.shape, strict=True)
             )
             if not touches and length((rows, columns)) >= 3:
                 found.append((rows, columns))
@@ -90,10 +90,11 @@ def _groups(boxes: list[Box]) -> list[Box]:
             for j in range(i + 1, len(boxes)):
                 if _are_close(first, boxes[j]):
                     second = boxes.pop(j)
-                    boxes[i] = tuple(
+                    rows, columns = (
                         slice(min(a.start, b.start), max(a.stop, b.stop))
-                        for a, b in zip(first, second, strict=False)
+                        for a, b in zip(first, second, strict=True)
                     )
+                    boxes[i] = rows, columns
                     joined = True
                     break
             if joined:
@@ -103,7 +104,7 @@ def _groups(boxes: list[Box]) -> list[Box]:
 
 def _are_close(first: Box, second: Box) -> bool:
     gap = max(
-        max(a.start, b.start) - min(a.stop, b.stop) for a, b in zip(first, second, strict=False)
+        max(a.start, b.start) - min(a.stop, b.stop) for a, b in zip(first, second, strict=True)
     )
     shorter, longer = sorted([length(first), length(second)])
     if gap < 0 and longer > 2.5 * shorter:

@@ -226,61 +226,6 @@ def test_separate_strokes_are_kept():
     assert (image[-1, 3:] > 0.5).all()
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "HSV"])
-def test_modes_of_pillow(two, mode):
-    assert_alike(prepare_image(drawing(2).convert(mode)), two, tolerance=0.01)
-
-
-@pytest.mark.parametrize("mode", ["I", "I;16", "F"])
-def test_modes_of_more_than_8_bits(two, mode):
-    pixels = np.asarray(drawing(2)) / 255
-    dtype = {"I": np.int32, "I;16": np.uint16, "F": np.float32}[mode]
-    picture = Image.fromarray((pixels * (1 if mode == "F" else 65535)).astype(dtype))
-    assert picture.mode == mode
-    assert_alike(prepare_image(picture), two, tolerance=1e-6)
-    if mode == "I;16":
-        picture.save(file := io.BytesIO(), "PNG")
-        assert_alike(prepare_image(file), two, tolerance=1e-6)
-
-
-@pytest.mark.parametrize("level", [0, 255])
-def test_ink_on_a_transparent_picture(two, level):
-    opacity = Image.fromarray(255 - np.asarray(drawing(2)))
-    picture = Image.merge("LA", [Image.new("L", opacity.size, level), opacity])
-    assert_alike(prepare_image(picture), two, tolerance=1e-6)
-    assert_alike(prepare_image(np.asarray(picture.convert("RGBA"))), two, tolerance=1e-6)
-
-
-def test_transparent_colour_of_a_palette(two):
-    file = io.BytesIO()
-    picture = drawing(2, ink=1, paper=0, mode="P")
-    picture.putpalette([0, 0, 0, 0, 0, 0])  # black on black, but for the transparency
-    picture.save(file, "PNG", transparency=0)
-    assert_alike(prepare_image(file), two, tolerance=1e-6)
-
-
-def test_orientation_noted_by_a_camera_is_applied(two):
-    file = io.BytesIO()
-    orientation = Image.Exif()
-    orientation[0x0112] = 6  # to be rotated clockwise by 90 degrees
-    drawing(2).transpose(Image.Transpose.ROTATE_90).save(file, "PNG", exif=orientation)
-    assert_alike(prepare_image(file), two, tolerance=1e-6)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("n_channels", [None, 1, 3, 4])
-def test_arrays(two, dtype, n_channels):
-    pixels = np.asarray(drawing(2))
-    if n_channels:
-        pixels = np.repeat(pixels[:, :, np.newaxis], n_channels, axis=2)
-        pixels[:, :, 3:] = 255
-    if dtype != np.uint8:
-        pixels = (pixels / 255).astype(dtype)
-    before = pixels.copy()
-    assert_alike(prepare_image(pixels), two, tolerance=1e-6)
-    np.testing.assert_array_equal(pixels, before)
-
-
 def test_files(two, tmp_path):
     path = tmp_path / "two.png"
     drawing(2).save(path)
@@ -292,19 +237,13 @@ def test_files(two, tmp_path):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros(256), r"image must have the shape .* Got the shape \(256,\)"),
-        (np.zeros((40, 40, 2)), r"Got the shape \(40, 40, 2\)"),
-        (np.zeros((40, 40), np.int64), "Got dtype int64"),
-        (np.full((40, 40), 1.5), r"must be in \[0, 1\]. Got values from 1.5 to 1.5"),
-        (np.full((40, 40), np.nan), "Got values from nan"),
-        (np.zeros((0, 40)), r"none of them 0. Got the shape \(0, 40\)"),
         (np.zeros((7, 40)), r"at least 8 rows and columns .* Got the shape \(7, 40\)"),
         (np.zeros((9, 9000)), r"at least 8 rows and columns .* Got the shape \(9, 9000\)"),
         (np.full((40, 40), 0.5), "shows no ink"),
-        (np.pad(np.ones((4, 3)), 20), "at least 8 pixels high or wide. Found 4 rows and 3 columns"),
-        (np.repeat([0.0, 1.0], [1000, 1000]).reshape(40, 50), "border of the picture is not plain"),
-        (np.tile(np.linspace(0, 1, 60), (60, 1)), "border of the picture is not plain"),
-        (np.random.default_rng(0).random((60, 60)), "border of the picture is not plain"),
+        (np.pad(np.eye(5), 20), "at least 8 pixels high or wide. Found 5 rows and 5 columns"),
+        (np.repeat([0.0, 1.0], [1000, 1000]).reshape(40, 50), "no plain background"),
+        (np.tile(np.linspace(0, 1, 60), (60, 1)), "no plain background"),
+        (np.random.default_rng(0).random((60, 60)), "no plain background"),
     ],
 )
 def test_pictures_that_show_no_digit(image, message):
