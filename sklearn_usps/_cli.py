@@ -182,12 +182,19 @@ def _fetch(options: argparse.Namespace) -> int:
 
 def _predict(options: argparse.Namespace) -> int:
     from . import load_model, prepare_image
+    from .persistence._skops import UntrustedTypesError
 
     if not options.model.exists():
         command = f"sklearn-usps train --data {PICTURES}"
         raise OSError(f"no model file {options.model}: run `{command}` first")
     version = _version_to_prepare(options.model, options.data)
-    model = load_model(options.model)
+    try:
+        model = load_model(options.model)
+    except UntrustedTypesError as error:  # whose advice is for Python
+        raise ValueError(
+            f"{options.model} holds types that the command line does not load: "
+            f"{', '.join(error.types)}. In Python, load_model(path, trusted=...) does."
+        ) from error
     image_shape = _image_shape(model, options.model)
     paths, images = [], []
     for path in options.images:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 from sklearn.datasets import get_data_home, load_digits
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -246,6 +247,14 @@ def test_models_of_other_kinds(predict, digits):
         MultiTaskConvNetClassifier(network()).fit(X, y, task=np.repeat("digits", len(y))),
     ):
         assert predict(model, {"version": "roweis"}) == (["0"], "")
+
+
+def test_types_that_only_python_can_be_told_to_trust(predict, digits):
+    model = FrozenEstimator(network().fit(*digits))
+    labels, error = predict(model, {"version": "roweis"})
+    assert labels == []
+    assert "types that the command line does not load: sklearn.frozen" in error
+    assert "trusted=[" not in error
 
 
 def test_models_that_take_no_picture_are_refused(predict, digits):
