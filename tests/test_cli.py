@@ -1,21 +1,29 @@
 """The command line on the real digits and on pictures."""
 
 import math
+import os
 import re
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 from sklearn.datasets import get_data_home, load_digits
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sklearn_usps import (
     ConvNetClassifier,
     ImageNormalizer,
+    MultiTaskConvNetClassifier,
     fetch_usps,
     load_model,
+    prepare_image,
     read_metadata,
     save_model,
 )
@@ -60,7 +68,7 @@ def test_report_has_the_demos_format_and_the_saved_models_errors(trained):
     table = output.partition("Index Label Prediction\n")[2].partition("Test error")[0]
     assert [[int(word) for word in line.split()] for line in table.splitlines()] == expected
     assert f"Test error {len(wrong) / 1000:.4f} ({len(wrong)} out of 1000)\n" in output
-    facts = {"data": "roweis", "test_error": len(wrong) / 1000, "seed": 3}
+    facts = {"version": "roweis", "test_error": len(wrong) / 1000, "seed": 3}
     assert read_metadata(folder / "model.skops") == facts
 
 
@@ -80,6 +88,19 @@ def test_model_is_saved_even_if_standard_output_is_closed(roweis, tmp_path):
         child.stdout.close()  # as `head` does
     assert child.returncode != 0
     assert load_model(tmp_path / "model.skops").predict_proba(np.zeros((1, 256))).shape == (1, 10)
+
+
+def test_train_for_pictures(fetch, data_home, tmp_path, zero):
+    fetch(version="zip", subset="train")
+    command = [*TRAIN, "--data", "pictures", "--epochs", "1", "--output", str(tmp_path)]
+    environment = os.environ | {"SCIKIT_LEARN_DATA": str(data_home)}
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    first = "USPS digits, for pictures: 17,291 training images, 1,000 test images\n"
+    assert finished.stdout.startswith(first)
+    metadata = read_metadata(tmp_path / "model.skops")
+    assert metadata["version"] == "zip"
+    assert metadata["test_error"] < 0.2
+    assert main(["predict", zero, "--model", str(tmp_path / "model.skops")]) == 0
 
 
 def test_unreadable_pictures_do_not_hide_the_others(trained, tmp_path, capsys):
@@ -104,7 +125,7 @@ def test_predict_with_other_labels_and_another_image_shape(tmp_path, capsys):
     save_model(model.fit(X / 16, np.array(["zero", "one"])[y]), tmp_path / "model.skops")
     draw(0, 60, 0, 255, 0.13).save(tmp_path / "zero.png")
     arguments = [str(tmp_path / "zero.png"), "--model", str(tmp_path / "model.skops")]
-    assert main(["predict", *arguments]) == 0
+    assert main(["predict", *arguments, "--data", "zip"]) == 0
     assert capsys.readouterr().out.splitlines()[1].split()[1] == "zero"
 
 
@@ -119,15 +140,139 @@ def test_predict_without_a_model_says_what_to_do(tmp_path, capsys):
     path = tmp_path / "model.skops"
     assert main(["predict", "digit.png", "--model", str(path)]) == 1
     assert capsys.readouterr().err == (
-        f"sklearn-usps: no model file {path}: run `sklearn-usps train` first\n"
+        f"sklearn-usps: no model file {path}: run `sklearn-usps train --data pictures` first\n"
     )
 
 
 def test_predict_refuses_a_model_without_probabilities(tmp_path, capsys):
     path = tmp_path / "model.skops"
-    save_model(ImageNormalizer().fit(np.eye(4)), path)
+    save_model(ImageNormalizer().fit(np.eye(4)), path, metadata={"version": "zip"})
     assert main(["predict", "digit.png", "--model", str(path)]) == 1
-    assert f"the model in {path} has no predict_proba" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"the model in {path} (ImageNormalizer) has no predict_proba" in error
+
+
+@pytest.fixture(scope="module")
+def zero(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "zero.png"
+    draw(0, 100, 0, 255, 0.12).save(path)
+    return str(path)
+
+
+@pytest.fixture
+def predict(zero, tmp_path, capsys):
+    """Run `predict` on a zero with a saved model and return the labels and the error message."""
+
+    def predict(model, metadata, *options):
+        save_model(model, tmp_path / "model.skops", metadata=metadata)
+        status = main(["predict", zero, "--model", str(tmp_path / "model.skops"), *options])
+        output, error = capsys.readouterr()
+        assert status == (1 if error else 0)
+        assert error.count("\n") <= 1
+        return [line.split()[1] for line in output.splitlines()[1:]], error
+
+    return predict
+
+
+@pytest.fixture(scope="module")
+def digits(roweis):
+    return roweis.data[::10], roweis.target[::10]
+
+
+def network(**parameters):
+    parameters = {"max_epochs": 5, "augmentation": None, "random_state": 0, **parameters}
+    return ConvNetClassifier(network="luacnn", **parameters)
+
+
+@pytest.fixture(scope="module")
+def small(digits):
+    return make_pipeline(ImageNormalizer(), network()).fit(*digits)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "options"),
+    [
+        ({"version": "roweis"}, []),
+        ({"version": "roweis"}, ["--data", "roweis"]),
+        ({}, ["--data", "luacnn"]),
+        ({"version": 1.2}, ["--data", "roweis"]),  # of the user's program
+    ],
+)
+def test_version_of_the_file_or_of_the_user(predict, small, metadata, options):
+    assert predict(small, metadata, *options) == (["0"], "")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "options", "message"),
+    [
+        ({}, [], "says no version of the digits"),
+        ({"version": "1.2"}, [], "says the version '1.2' of the digits"),
+        ({"version": ["zip"]}, [], "add --data, one of roweis, luacnn, zip, pictures"),
+        ({"version": "roweis"}, ["--data", "zip"], "takes images of the version roweis, not those"),
+        ({"version": "roweis"}, ["--data", "pictures"], "leave out --data"),
+    ],
+)
+def test_unknown_or_other_version_is_refused(predict, small, metadata, options, message):
+    labels, error = predict(small, metadata, *options)
+    assert labels == []
+    assert message in error
+
+
+def test_pictures_are_prepared_as_the_file_says(zero, small, tmp_path, capsys):
+    for version in ("roweis", "zip"):
+        path = tmp_path / f"{version}.skops"
+        save_model(small, path, metadata={"version": version})
+        assert main(["predict", zero, "--model", str(path)]) == 0
+        probability = small.predict_proba(prepare_image(zero, version=version).reshape(1, -1)).max()
+        assert float(capsys.readouterr().out.split()[-1]) == pytest.approx(probability, abs=6e-4)
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(255, 0), (2, -1)])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_model_of_other_values_is_refused(predict, digits, factor, offset, normalize):
+    X, y = digits
+    model = make_pipeline(ImageNormalizer() if normalize else "passthrough", network())
+    labels, error = predict(model.fit(factor * X + offset, y), {"version": "roweis"})
+    assert labels == []
+    assert "was trained on other values than those of prepared pictures, 0 to 1" in error
+
+
+def test_models_of_other_kinds(predict, digits):
+    X, y = digits
+    columns = pd.DataFrame(X).rename(columns=str)
+    for model in (
+        GridSearchCV(network(), {"lr": [0.01, 0.02]}, cv=2).fit(X, y),
+        make_pipeline(StandardScaler(), LogisticRegression(max_iter=100, tol=0.1)).fit(X, y),
+        make_pipeline(ImageNormalizer(), network()).fit(columns, y),
+        MultiTaskConvNetClassifier(network()).fit(X, y, task=np.repeat("digits", len(y))),
+    ):
+        assert predict(model, {"version": "roweis"}) == (["0"], "")
+
+
+def test_types_that_only_python_can_be_told_to_trust(predict, digits):
+    model = FrozenEstimator(network().fit(*digits))
+    labels, error = predict(model, {"version": "roweis"})
+    assert labels == []
+    assert "types that the command line does not load: sklearn.frozen" in error
+    assert "trusted=[" not in error
+
+
+def test_models_that_take_no_picture_are_refused(predict, digits):
+    X, y = digits
+    two_tasks = MultiTaskConvNetClassifier(network(max_epochs=1)).fit(X, y, task=y < 5)
+    labels, error = predict(two_tasks, {"version": "roweis"})
+    assert (labels, "`task` is missing" in error) == ([], True)
+    odd = LogisticRegression(max_iter=100, tol=0.1).fit(X[:, :250], y)
+    labels, error = predict(odd, {"version": "roweis"})
+    assert (labels, "takes 250 features, which are no square image" in error) == ([], True)
+    labels, error = predict(network(), {"version": "roweis"})
+    assert (labels, "save a fitted classifier" in error) == ([], True)
+
+
+def test_a_picture_named_twice_has_two_lines(zero, small, tmp_path, capsys):
+    save_model(small, tmp_path / "model.skops", metadata={"version": "roweis"})
+    assert main(["predict", zero, zero, "--model", str(tmp_path / "model.skops")]) == 0
+    assert capsys.readouterr().out.count(zero) == 2
 
 
 def test_unknown_network_is_refused_in_one_line(roweis, tmp_path, capsys):
@@ -182,7 +327,7 @@ def model(roweis, tmp_path_factory):
     """A file with the default network, trained on the real digits for a few epochs."""
     path = tmp_path_factory.mktemp("model") / "model.skops"
     model = make_pipeline(ImageNormalizer(), ConvNetClassifier(max_epochs=3, random_state=0))
-    save_model(model.fit(roweis.data, roweis.target), path)
+    save_model(model.fit(roweis.data, roweis.target), path, metadata={"version": "roweis"})
     return path
 
 

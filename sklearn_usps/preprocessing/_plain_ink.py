@@ -106,7 +106,9 @@ def ink_before(
         )
     if reason := no_digit_in(digit[box]):
         raise NoDigitError(reason, is_final=True)
-    levels = np.minimum(contrast / np.median(contrast[digit]), 1)
+    # Relative to the median, strokes become thicker and small holes close: of `load_digits`
+    # drawn as pictures for "zip", 5.5 % are misread, and 4.5 % relative to this quantile.
+    levels = np.minimum(contrast / np.quantile(contrast[digit], 0.7), 1)
     levels[~ndimage.binary_dilation(digit, iterations=2)] = 0
     color, around = (np.median(part[digit], axis=0) for part in (pixels, background))
     inked = ndimage.find_objects(1 * (levels > 0.5))[0]

@@ -141,7 +141,7 @@ WRAPPERS = {
     "polars lists": lambda a: pl.Series(a.tolist()),
     "arrow": _arrow,
     "arrow batch": lambda a: _arrow(a).to_batches()[0],
-    "arrow lists": lambda a: pa.array(a.tolist()),
+    "arrow lists": lambda a: pa.array(a.astype(float).tolist()),
     "tensor": lambda a: _tensor(a.astype(float)),
     "tensor with gradient": lambda a: _tensor(a.astype(float)).requires_grad_(),
     "bfloat16": lambda a: _tensor(a.astype(float)).to(torch.bfloat16),

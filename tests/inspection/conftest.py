@@ -20,10 +20,11 @@ def assert_fits():
     def assert_fits(figure):
         figure.draw_without_rendering()
         box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-        assert box.x0 > -0.01
-        assert box.y0 > -0.01
-        assert box.x1 < width + 0.01
-        assert box.y1 < height + 0.01
+        pixel = 1.1 / figure.dpi  # to which matplotlib rounds texts
+        assert box.x0 > -pixel
+        assert box.y0 > -pixel
+        assert box.x1 < width + pixel
+        assert box.y1 < height + pixel
         titles = [ax.title.get_window_extent() for ax in figure.axes if ax.get_title()]
         images = [image.get_window_extent() for ax in figure.axes for image in ax.get_images()]
         for at, title in enumerate(titles):

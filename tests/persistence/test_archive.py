@@ -89,6 +89,12 @@ def sparse(file, name):
 
 
 LARGE = np.zeros(2**17)
+#: A function of a type that skops trusts, under its name in this version of numpy.
+UFUNC = (
+    "numpy.add"
+    if np.lib.NumpyVersion(np.__version__) >= "2.0.0"
+    else ("numpy.core._multiarray_umath.add")
+)
 CHANGES = [
     # Arrays are plain and as large as they claim, and count in each place.
     ("lr", lambda f: f.array(np.zeros(8), old=b"8,), }     ", new=b"9999999,),}"), "has 64 bytes"),
@@ -109,7 +115,7 @@ CHANGES = [
     ("image_shape_", lambda _: plain([-6, -6]), "must be two positive integers"),
     ("image_shape_", lambda _: plain([5, 5]), "images of 256 pixels have no shape (5, 5)"),
     ("classes_", lambda _: plain("ab"), "classes_ is not an array of labels"),
-    ("optimizer", lambda _: node("FunctionNode", "numpy.add"), "optimizer must be one of"),
+    ("optimizer", lambda _: node("FunctionNode", UFUNC), "optimizer must be one of"),
     ("_network", lambda _: plain(["lenet5", None]), "the weights are not those of the network"),
     ("_network", lambda _: plain(["convnet", {"n_channels": [1] * 1001}]), "more than 1000 layers"),
     ("_network", lambda _: plain({"luacnn": None, "0": 1}), "_network is not a pair"),

@@ -80,6 +80,86 @@ def test_image_shape(image_shape):
     assert (image > 0.2).any(axis=1).all()
 
 
+def slant(image):
+    """Return the covariance of x and y over the variance of y, weighted by the ink."""
+    y, x = np.mgrid[: image.shape[0], : image.shape[1]]
+    mass = image / image.sum()
+    y, x = y - (mass * y).sum(), x - (mass * x).sum()
+    return (mass * x * y).sum() / (mass * y**2).sum()
+
+
+def box(image):
+    """Return the first and last row and column with ink."""
+    rows, columns = (np.flatnonzero((image > 0.2).any(axis=axis)) for axis in (1, 0))
+    return rows[0], rows[-1], columns[0], columns[-1]
+
+
+@pytest.mark.parametrize("digit", range(10))
+@pytest.mark.parametrize("image_shape", [(16, 16), (28, 28), (20, 12), (12, 30)])
+def test_images_for_zip_are_upright_and_centered(digit, image_shape):
+    image = prepare_image(drawing(digit), version="zip", image_shape=image_shape)
+    height, width = image_shape
+    assert image.shape == image_shape
+    assert image.dtype == np.float32
+    assert (image.min(), image.max()) == (0, 1)
+    assert slant(image) == pytest.approx(0, abs=0.05)
+    top, bottom, left, right = box(image)
+    assert abs(top - (height - 1 - bottom)) <= 1
+    assert abs(left - (width - 1 - right)) <= 1
+    assert bottom - top == height - 1 or right - left == width - 1
+
+
+@pytest.mark.parametrize("lean", [-1.2, -0.6, 0.0, 0.5])
+def test_slant_does_not_matter_for_zip(lean):
+    picture = drawing(1, margin=1.5)
+    middle = picture.height / 2
+    leaning = picture.transform(
+        picture.size,
+        Image.Transform.AFFINE,
+        (1, lean, -lean * middle, 0, 1, 0),
+        Image.Resampling.BILINEAR,
+        fillcolor=255,
+    )
+    image = prepare_image(leaning, version="zip")
+    top, bottom, left, right = box(image)
+    assert (top, bottom) == (0, 15)
+    assert right - left <= 3  # an upright stroke, where "roweis" has one from corner to corner
+
+
+def test_proportions_are_kept_for_zip():
+    picture = Image.new("L", (300, 300), 255)
+    ImageDraw.Draw(picture).ellipse((100, 50, 180, 210), outline=0, width=16)
+    top, bottom, left, right = box(prepare_image(picture, version="zip"))
+    assert (top, bottom, left, right) == (0, 15, 4, 11)
+    assert box(prepare_image(picture)) == (0, 15, 0, 15)
+
+
+@pytest.mark.parametrize("thickness", [0.01, 0.05, 0.1, 0.16, 0.25])
+def test_thickness_of_strokes_is_brought_to_that_of_zip(thickness):
+    image = prepare_image(drawing(2, height=400, thickness=thickness), version="zip")
+    assert 0.16 < image.mean() < 0.4  # as 9 of 10 images of the digit 2
+
+
+def test_luacnn_has_the_form_of_roweis(two):
+    np.testing.assert_array_equal(prepare_image(drawing(2), version="luacnn"), two)
+
+
+def test_unknown_version():
+    with pytest.raises(ValueError, match="'version' parameter of prepare_image must be a str"):
+        prepare_image(drawing(2), version="mnist")
+
+
+@pytest.mark.real_data
+def test_pictures_of_zip_become_its_images(fetch):
+    images = fetch(version="zip", subset="train").images[::73]
+    prepared = []
+    for image in images:
+        picture = Image.fromarray(np.uint8(255 - 255 * np.pad(image, 4)))
+        picture = picture.resize((180, 180), Image.Resampling.BICUBIC)
+        prepared.append(prepare_image(picture, version="zip"))
+    assert np.abs(prepared - images).mean() < 0.04
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -10,11 +10,9 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from ._utils._sklearn import StrOptions, validate_params
-from .neural_network import ConvNetClassifier
-from .preprocessing import ImageNormalizer, RandomDeformation
-
-__all__ = ["RECIPES", "Recipe", "recipe"]
+from .._utils._sklearn import StrOptions, validate_params
+from ..neural_network import ConvNetClassifier
+from ..preprocessing import ImageNormalizer, RandomDeformation
 
 
 class Recipe(NamedTuple):

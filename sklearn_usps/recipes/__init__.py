@@ -1,0 +1,5 @@
+"""Experiments by name, and digits to train on for pictures of your own."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
