@@ -114,6 +114,7 @@ def _train(options: argparse.Namespace) -> int:
 
     options.output.mkdir(parents=True, exist_ok=True)  # an error here must not cost a whole fit
     if options.data == PICTURES:
+        print("Making the digits to train on for pictures", flush=True)
         name = "for pictures"
         X, y = make_picture_digits(random_state=options.seed)
         X_test, y_test = make_picture_digits(subset="test")
@@ -202,7 +203,8 @@ def _predict(options: argparse.Namespace) -> int:
             images.append(prepare_image(path, version=version, image_shape=image_shape))
             paths.append(path)
         except (OSError, ValueError) as error:  # the other pictures may be fine
-            print(f"sklearn-usps: {path}: {error}", file=sys.stderr)
+            reason = getattr(error, "strerror", None) or error  # which names the path
+            print(f"sklearn-usps: {path}: {reason}", file=sys.stderr)
     probabilities = _predict_proba(model, images, options.model) if images else []
     width = max(len(path) for path in [*options.images, "Image"])
     print(f"{'Image':{width}} Digit Probability")
@@ -251,14 +253,19 @@ def _image_shape(model, path: Path) -> tuple[int, int]:
             f"the model in {path} ({type(model).__name__}) has no predict_proba: save a classifier "
             "that predicts probabilities"
         )
+    if len(getattr(model, "tasks_", ())) > 1:
+        raise ValueError(
+            f"the model in {path} has several tasks: save one of its `estimators_`, such as "
+            f"estimators_[{model.tasks_[0].item()!r}]"
+        )
     shape = input_image_shape(model)
     if shape is None:
         n_features = getattr(model, "n_features_in_", 0)
         shape = math.isqrt(n_features), math.isqrt(n_features)
         if n_features == 0 or math.prod(shape) != n_features:
             raise ValueError(
-                f"the model in {path} takes {n_features} features, which are no square image, and "
-                "no step of it has the attribute image_shape_"
+                f"the model in {path} takes {n_features} features, not a perfect square, and no "
+                "step of it has the attribute image_shape_"
             )
     return shape
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
 
 import numpy as np
+import sklearn
 from scipy.sparse import issparse
 
 from ._sklearn import is_pandas_na, is_scalar_nan
@@ -32,12 +33,13 @@ _GRAY_MODES = {"1", "L", "F", "I", "I;16", "I;16L", "I;16B", "I;16N"}
 _PICTURE_FILE = re.compile(r".*\.(png|jpe?g|bmp|gif|tiff?|webp|p[bgpn]m)", re.IGNORECASE)
 
 
-def with_numpy_errors(method: Callable) -> Callable:
-    """Let a method meet floating-point errors as in a fresh process, whatever np.seterr was set."""
+def in_default_state(method: Callable) -> Callable:
+    """Let a method meet NaN and floating-point errors as in a fresh process."""
 
     @functools.wraps(method)
     def wrapper(*args, **kwargs):
-        with np.errstate(**NUMPY_ERRORS):  # type: ignore[arg-type]
+        errors = np.errstate(**NUMPY_ERRORS)  # type: ignore[arg-type]
+        with errors, sklearn.config_context(assume_finite=False):
             return method(*args, **kwargs)
 
     return wrapper

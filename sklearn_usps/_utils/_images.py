@@ -43,11 +43,12 @@ def drop_channels(images: np.ndarray, name: str) -> np.ndarray:
     )
 
 
-def check_width(estimator, X, given_shape=None, name: str = "X") -> None:
+def check_width(estimator, X, given_shape=None, name: str = "X", advice: str = "") -> None:
     """Check that X has the number of pixels of a fitted estimator, before its values are read.
 
     scikit-learn reads all values first: minutes for a large memory map of the wrong shape.
-    `given_shape` is the second value of `flatten_images`.
+    `given_shape` is the second value of `flatten_images`. The error ends with `advice` where the
+    shape of X suggests none.
     """
     if not isinstance(X, np.ndarray) or X.ndim != 2:
         return
@@ -55,7 +56,7 @@ def check_width(estimator, X, given_shape=None, name: str = "X") -> None:
         _check_n_features(estimator, X, reset=False)
     except ValueError as error:
         text = str(error).replace("X has", f"{name} has", 1)
-        advice = _advise(X, given_shape, _fitted_shape(estimator), name)
+        advice = _advise(X, given_shape, _fitted_shape(estimator), name) or advice
         raise ValueError(text + advice) from None
 
 
@@ -71,7 +72,7 @@ def _advise(X, given_shape, image_shape, name: str) -> str:
     n_pixels = math.prod(image_shape)
     shape = X.shape if given_shape is None else (len(X), *given_shape)
     if shape == image_shape:
-        return f" For one image pass {name}[None]."
+        return f" For one image pass {name}[None], of a list [{name}]."
     if X.size == n_pixels:
         return f" For one image pass {name}.reshape(1, -1)."
     if shape[:2] == image_shape and shape[2:] in ((2,), (3,), (4,)):

@@ -1,15 +1,15 @@
 """Warnings that name a line of the user's program."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
 
 import sklearn
 
-#: Beginnings of the paths of code that is not the user's: ours, and wrappers of our methods.
-_OURS = (
-    str(Path(__file__).parents[1]),
-    *(str(Path(sklearn.__file__).with_name(name)) for name in ("base.py", "utils")),
+#: Beginnings of the paths of code that is not the user's: ours, and scikit-learn's that calls it.
+_OURS = tuple(
+    str(folder) + os.sep for folder in (Path(__file__).parents[1], Path(sklearn.__file__).parent)
 )
 
 

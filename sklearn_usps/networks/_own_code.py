@@ -1,4 +1,4 @@
-"""The code of a user that the library runs: a network, an augmentation, an optimizer.
+"""User code that the library runs: a network, an augmentation, an optimizer.
 
 It may make tensors of torch's default dtype, which here is float32, and while it trains it may draw
 from torch's global generator, which here is seeded and afterwards as it was.
@@ -12,19 +12,19 @@ from contextlib import ExitStack
 
 import torch
 
-from ._torch_state import float32_by_default, own_turn
+from ._torch_state import exclusive, float32_by_default
 
 
-def is_own(kind: type) -> bool:
+def is_user_code(kind: type) -> bool:
     """Return True if a class is a user's: neither of this library nor of torch."""
     return kind.__module__.partition(".")[0] not in ("sklearn_usps", "torch")
 
 
 class SeededCode:
-    """The code of a user's network, augmentation or optimizer in a training.
+    """User code in a training: a network, an augmentation or an optimizer.
 
-    It may draw from torch's global generator, which in this context is in a state of its own that
-    continues from one use to the next. Threads take turns. They do so for each block of batches
+    It may draw from torch's global generator, which in this context has its own state, kept between
+    uses. Threads take turns. They do so for each block of batches
     rather than for each training, so that no thread waits long and callbacks, which may wait for
     other threads, run between the turns.
     """
@@ -36,7 +36,7 @@ class SeededCode:
 
     def __enter__(self) -> None:
         with ExitStack() as stack:
-            stack.enter_context(own_turn())
+            stack.enter_context(exclusive())
             stack.enter_context(float32_by_default)
             stack.callback(self._set_states, self._get_states())
             self._set_states(self.states)

@@ -14,7 +14,7 @@ from torch import nn
 
 from ._convnet import ConvNet
 from ._historical import LeCun1989, LeNet5, LuaCNN
-from ._own_code import SeededCode, is_own
+from ._own_code import SeededCode, is_user_code
 from ._torch_state import float32_by_default
 
 #: Names that the parameter `network` of `ConvNetClassifier` accepts.
@@ -46,7 +46,7 @@ def build_network(
     params = dict(params or {})
     if takes_generator(network):
         params["generator"] = generator
-    with SeededCode(generator) if is_own(network) else float32_by_default:
+    with SeededCode(generator) if is_user_code(network) else float32_by_default:
         return network(image_shape, n_classes, **params)
 
 

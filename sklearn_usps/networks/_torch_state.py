@@ -20,6 +20,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
+import sklearn
 import torch
 
 from .._utils._arrays import NUMPY_ERRORS
@@ -27,35 +28,18 @@ from .._utils._arrays import NUMPY_ERRORS
 # The state of a thread
 
 
-class default_state:  # noqa: N801 (a context, as those of torch)
+@contextmanager
+def default_state(device: str | None = None) -> Iterator[None]:
     """Let this thread compute as in a fresh process, then restore what it had.
 
-    Gradients are on, inference mode and autocast are off, numpy's errors are warnings, and denormal
-    numbers are not flushed to zero. If the `device` to compute on is given, a default device other
-    than it becomes this one, and the CPU computes in full precision.
+    Gradients are on, inference mode and autocast are off, numpy's errors are warnings, scikit-learn
+    looks for NaN, and denormal numbers are not flushed to zero. If the `device` to compute on is
+    given, a default device other than it becomes this one, and the CPU computes in full precision.
     """
-
-    def __init__(self, device: str | None = None):
-        self.device = None if device is None else torch.device(device)
-        self.is_cpu = self.device is not None and self.device.type == "cpu"
-        self.stack: ExitStack | None = None
-
-    def __enter__(self) -> None:
-        if changes := _state_changes(self.device):
-            with ExitStack() as stack:
-                for change in changes:
-                    stack.enter_context(change)
-                self.stack = stack.pop_all()
-        if self.is_cpu:
-            full_precision.__enter__()
-
-    def __exit__(self, *exception) -> None:
-        try:
-            if self.is_cpu:
-                full_precision.__exit__()
-        finally:
-            if self.stack is not None:
-                self.stack.close()
+    with ExitStack() as stack:
+        for change in _state_changes(None if device is None else torch.device(device)):
+            stack.enter_context(change)
+        yield
 
 
 def _state_changes(device: torch.device | None) -> list[AbstractContextManager]:
@@ -73,8 +57,12 @@ def _state_changes(device: torch.device | None) -> list[AbstractContextManager]:
         changes.append(device)
     if np.geterr() != NUMPY_ERRORS:
         changes.append(np.errstate(**NUMPY_ERRORS))  # type: ignore[arg-type]
+    if sklearn.get_config()["assume_finite"]:
+        changes.append(sklearn.config_context(assume_finite=False))
     if sys.float_info.min / 2 == 0:
         changes.append(_denormals())
+    if device is not None and device.type == "cpu":
+        changes.append(full_precision)
     return changes
 
 
@@ -194,8 +182,8 @@ _turns = threading.RLock()
 
 
 @contextmanager
-def own_turn() -> Iterator[None]:
-    """Be the only thread that uses what the process has once, such as a global generator."""
+def exclusive() -> Iterator[None]:
+    """Let one thread at a time use what the process has once, such as a global generator."""
     _handle_forks()
     with _turns:
         yield

@@ -55,9 +55,9 @@ from ._validation import (
 )
 
 _TRANSFORM_X_VAL = (
-    'transform X_val as X. A Pipeline does so with Pipeline(..., transform_input=["X_val"]), after '
+    'Transform X_val as X. A Pipeline does so with Pipeline(..., transform_input=["X_val"]), after '
     "sklearn.set_config(enable_metadata_routing=True), for a classifier with "
-    ".set_fit_request(X_val=True, y_val=True)"
+    ".set_fit_request(X_val=True, y_val=True)."
 )
 
 #: The methods that compute, whose results must not depend on the state of the process.

@@ -37,7 +37,7 @@ def value_range(X: np.ndarray, *, name: str, estimator_name: str) -> tuple[float
 
 
 def describe_values(X: np.ndarray, values: tuple[float, float]) -> PixelValues:
-    """Return the intervals for the training images X, whose range is `values`."""
+    """Return the intervals of the training images X, whose range is `values`."""
     lows, highs = np.quantile(_describe_images(X), _USUAL, axis=1).tolist()
     usual = zip(_DESCRIPTION, zip(lows, highs, strict=True), strict=True)
     return {"values": values, **dict(usual)}
@@ -56,7 +56,7 @@ def find_difference(
 ) -> tuple[str, str] | None:
     """Return in words the values of X, whose range is `values`, and those of fit, if they differ.
 
-    The images are judged together, since one may be pale. Blank images fit to any scale.
+    The images are judged together, since one may be pale. Blank images match any scale.
     """
     (low, high), (fitted_low, fitted_high) = values, fitted["values"]
     span = fitted_high - fitted_low
@@ -71,6 +71,8 @@ def find_difference(
         return None
     # Sorted, since np.median takes ten times as long for one image.
     minimum, maximum, mean = np.sort(images, axis=1)[:, images.shape[1] // 2].tolist()
+    # The usual range: a single image of fit may have other values.
+    span = fitted["maximum"][1] - fitted["minimum"][0]
     inwards = max(minimum - fitted["minimum"][1], fitted["maximum"][0] - maximum)
     if inwards > _MAX_SHIFT * span:
         return f"values in [{minimum:g}, {maximum:g}]", expected

@@ -47,23 +47,29 @@ def check_training_images(classifier, X, y, *, reset: bool):
         classifier._pixel_values = pixel_values
     else:
         _check_shape(classifier, given_shape)
+        _warn_of_other_values(classifier, X, values)
     return X, y, pixel_values
 
 
-def check_images(
-    classifier, X, *, name: str = "X", advice: str = "scale X as in fit"
-) -> np.ndarray:
+def check_images(classifier, X, *, name: str = "X", advice: str = "") -> np.ndarray:
     """Check images for a fitted classifier; warn if their values are far from those of fit."""
     X, given_shape = flatten_images(X, name)
-    check_width(classifier, X, given_shape, name)
+    check_width(classifier, X, given_shape, name, advice and f" {advice}")
     X = validate_data(classifier, X, reset=False, ensure_all_finite=False)
-    estimator_name = type(classifier).__name__
-    values = value_range(X, name=name, estimator_name=estimator_name)
+    values = value_range(X, name=name, estimator_name=type(classifier).__name__)
     _check_shape(classifier, given_shape, name)
+    _warn_of_other_values(classifier, X, values, name, advice)
+    return X
+
+
+def _warn_of_other_values(classifier, X, values, name="X", advice="") -> None:
+    """Warn if the values of images X, whose range is `values`, are far from those of fit."""
     if difference := find_difference(classifier._pixel_values, X, values):
         found, fitted = difference
-        warn_user(f"{name} has {found}, but {estimator_name} was fitted on {fitted}: {advice}.")
-    return X
+        advice = advice or f"Scale {name} as in fit."
+        warn_user(
+            f"{name} has {found}, but {type(classifier).__name__} was fitted on {fitted}. {advice}"
+        )
 
 
 def _check_sizes(classifier, X, y, given_shape) -> None:

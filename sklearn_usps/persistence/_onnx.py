@@ -18,7 +18,7 @@ from torch import nn
 
 from .._utils._files import write_atomically
 from .._utils._models import describe, open_model, which_part
-from ..networks._torch_state import default_state, float32_by_default, own_turn
+from ..networks._torch_state import default_state, exclusive, float32_by_default
 from ..neural_network._classifier import ConvNetClassifier
 from ..neural_network._multitask import MultiTaskConvNetClassifier
 from ..preprocessing import ImageNormalizer
@@ -88,7 +88,7 @@ def export_onnx(model: Any, path: str | os.PathLike, *, task=None) -> None:
         ) from error
     normalizers, classifier = _parts(model, task)
     # One thread at a time: the exporter changes filters of warnings and loggers of the process.
-    with own_turn(), default_state("cpu"), float32_by_default:
+    with exclusive(), default_state("cpu"), float32_by_default:
         parts = [_Normalization(n, classifier.image_shape_) for n in normalizers]
         proto = _export(_Graph(parts, classifier).eval(), classifier.n_features_in_)
     _add_labels(proto, classifier.classes_)

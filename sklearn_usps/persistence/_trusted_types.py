@@ -1,4 +1,4 @@
-"""The types that a model file may hold without the user's word."""
+"""The types that a model file may hold without the argument `trusted`."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ class TrainingConfig:
 
 
 def _check_callback(callback) -> None:
-    """Check that skorch can call a callback, and that it does what it is there for."""
+    """Check that skorch can call a callback, and that it has an effect."""
     named, callback = callback, _without_name(callback)
     if not hasattr(callback, "on_epoch_end"):
         raise TypeError(
@@ -140,7 +140,7 @@ def find_device(device: str | torch.device) -> str:
     Raises
     ------
     ValueError
-        If there is no such device here, or torch's word does not name one to compute on.
+        If there is no such device here, or the name is not that of a supported device.
     """
     if device == "auto":
         return next(kind for kind in ("cuda", "mps", "cpu") if _count_devices(kind))

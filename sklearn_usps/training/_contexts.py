@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import nn
 
-from ..networks._own_code import SeededCode, is_own
+from ..networks._own_code import SeededCode, is_user_code
 from ..networks._torch_state import float32_by_default
 from ._config import TrainingConfig
 
@@ -21,12 +21,14 @@ class TrainingContexts:
 
     def __init__(self, network: nn.Module, config: TrainingConfig):
         self.config = config
-        self.is_network = any(is_own(type(part)) for part in network.modules())
-        self.is_step = self.is_network or is_own(config.optimizer)
-        self.is_augmentation = config.augmentation is not None and is_own(type(config.augmentation))
+        self.has_own_network = any(is_user_code(type(part)) for part in network.modules())
+        self.has_own_step = self.has_own_network or is_user_code(config.optimizer)
+        self.has_own_augmentation = config.augmentation is not None and is_user_code(
+            type(config.augmentation)
+        )
         #: Context of the network where it is not trained.
         self.evaluation: AbstractContextManager = (
-            float32_by_default if self.is_network else nullcontext()
+            float32_by_default if self.has_own_network else nullcontext()
         )
         #: Context of the augmentation.
         self.augmentation: AbstractContextManager = nullcontext()
@@ -38,12 +40,12 @@ class TrainingContexts:
         if not self.config.optimizer_options.get("fused"):
             # torch's optimizers keep numbers in the default dtype.
             self.step = float32_by_default
-        if self.is_step or self.is_augmentation:
-            if not self.is_network:
+        if self.has_own_step or self.has_own_augmentation:
+            if not self.has_own_network:
                 # The training is that of another augmentation with the same seed.
                 state = generator.get_state()
                 generator = torch.Generator("cpu")
                 generator.set_state(state)
             seeded = SeededCode(generator, self.config.device)
-            self.step = seeded if self.is_step else self.step
-            self.augmentation = seeded if self.is_augmentation else nullcontext()
+            self.step = seeded if self.has_own_step else self.step
+            self.augmentation = seeded if self.has_own_augmentation else nullcontext()

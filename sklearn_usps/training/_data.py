@@ -98,7 +98,7 @@ class BatchIterator:
             picked = slice(begin, end) if drawn is None else drawn[begin:end]
             rows = picked if self.rows is None else self.rows[picked]
             # A copy of a few rows may be written to, even where X is read-only or on disk.
-            images = torch.from_numpy(np.array(self.dataset.X[rows], dtype=np.float32))
+            images = torch.from_numpy(np.asarray(self.dataset.X[rows]).astype(np.float32))
             y = self.dataset.y
             yield Block(
                 images.view(-1, 1, *self.image_shape),

@@ -124,7 +124,8 @@ def shifted_images(images: torch.Tensor) -> list[torch.Tensor]:
     height, width = images.shape[2:]
     padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
     offsets = [(1, 1), (0, 1), (2, 1), (1, 0), (1, 2)]
-    return [padded[:, :, top : top + height, left : left + width] for top, left in offsets]
+    # Copies, since a network may change its input.
+    return [padded[:, :, top : top + height, left : left + width].clone() for top, left in offsets]
 
 
 def log_probabilities(network: nn.Module, logits: torch.Tensor) -> torch.Tensor:

@@ -165,12 +165,27 @@ class Trainer(NeuralNetClassifier):
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
-                with self.contexts_.augmentation:
-                    images = self.config.augmentation(block.images, self.generator)
-                block = block._replace(images=images)
+                block = block._replace(images=self._augment(block.images))
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
         self.record_epoch(prefix, sums)
+
+    def _augment(self, images: torch.Tensor) -> torch.Tensor:
+        """Return augmented images, after a check of their shape and dtype."""
+        assert self.config.augmentation is not None
+        with self.contexts_.augmentation:
+            augmented = self.config.augmentation(images, self.generator)
+        got = [
+            (getattr(x, "shape", None), getattr(x, "dtype", type(x).__name__))
+            for x in (augmented, images)
+        ]
+        if got[0] != got[1]:
+            raise ValueError(
+                f"augmentation must return a tensor of shape {tuple(images.shape)} and dtype "
+                f"{images.dtype}. Got {got[0][1]}"
+                + (f" of shape {tuple(got[0][0])}." if got[0][0] is not None else ".")
+            )
+        return augmented
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
@@ -330,6 +345,14 @@ class Trainer(NeuralNetClassifier):
         return self.module_(x.to(self.device), **fit_params)
 
     def get_loss(self, y_pred, y_true, X=None, training=False, weights=None):
+        expected = (len(y_true), self.n_classes)
+        # With probabilities of its own, a network may have other outputs.
+        if not hasattr(self.module_, "log_proba") and getattr(y_pred, "shape", None) != expected:
+            got = getattr(y_pred, "shape", type(y_pred).__name__)
+            raise ValueError(
+                "forward of the network must return logits of shape (n_samples, n_classes) = "
+                f"{expected}. Got {got if isinstance(got, str) else tuple(got)} instead."
+            )
         return self.mean_loss(self.module_, y_pred, y_true, weights)
 
     def mean_loss(self, network: nn.Module, logits, targets, weights) -> torch.Tensor:
@@ -344,6 +367,11 @@ class Trainer(NeuralNetClassifier):
             )
         else:
             losses = own_loss(logits, targets)
+            if losses.shape != targets.shape:
+                raise ValueError(
+                    f"loss of the network must return a value for each of {len(targets)} samples. "
+                    f"Got the shape {tuple(losses.shape)}: set reduction='none'."
+                )
         return (losses if weights is None else losses * weights.to(self.device)).mean()
 
     # Inference

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
@@ -16,7 +17,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
 
-from sklearn_usps import ConvNetClassifier, RandomDeformation
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformation
 from sklearn_usps.networks._registry import NETWORKS
 
 FAST = {"max_epochs": 2, "batch_size": 32, "augmentation": None, "random_state": 0}
@@ -114,6 +115,83 @@ def test_a_network_may_define_its_loss_and_probabilities(bars):
     np.testing.assert_allclose(classifier.predict_log_proba(X), expected, atol=1e-6)
     squares = (logits.numpy() - np.eye(3)[y]) ** 2
     assert classifier.history_[-1]["valid_loss"] == pytest.approx(squares.sum(1).mean(), rel=1e-5)
+
+
+class InPlace(Linear):
+    def forward(self, images):
+        images -= 0.5
+        return super().forward(images)
+
+
+class OutOfPlace(Linear):
+    def forward(self, images):
+        return super().forward(images - 0.5)
+
+
+def test_a_network_may_change_its_input(bars):
+    X, y = bars
+    options = {**FAST, "test_time_augmentation": True}
+    first, second = (
+        ConvNetClassifier(network=network, **options).fit(X, y).predict_proba(X)
+        for network in (InPlace, OutOfPlace)
+    )
+    np.testing.assert_array_equal(first, second)
+
+
+class MeanLoss(Linear):
+    def loss(self, logits, targets):
+        return nn.functional.cross_entropy(logits, targets)
+
+
+class FourLogits(Linear):
+    def __init__(self, image_shape, n_classes):
+        super().__init__(image_shape, 4)
+
+
+class PairOfLogits(Linear):
+    def forward(self, images):
+        return super().forward(images), None
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (MeanLoss, r"loss of the network must return a value for each of 32 samples.*reduction="),
+        (
+            FourLogits,
+            r"must return logits of shape \(n_samples, n_classes\) = \(32, 3\)\. Got \(32, 4\)",
+        ),
+        (PairOfLogits, r"must return logits of shape .* Got tuple instead"),
+    ],
+)
+def test_outputs_of_another_shape_are_refused(network, message, bars):
+    with pytest.raises(ValueError, match=message):
+        ConvNetClassifier(network=network, **FAST).fit(*bars)
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "message"),
+    [
+        (lambda images, generator: None, "Got NoneType"),
+        (lambda images, generator: images.double(), "Got torch.float64"),
+        (lambda images, generator: images[1:], r"of shape \(119, 1, 16, 16\)"),
+        (lambda images, generator: images[..., 1:], r"of shape \(120, 1, 16, 15\)"),
+    ],
+)
+def test_augmented_images_of_another_shape_are_refused(augmentation, message, bars):
+    with pytest.raises(ValueError, match=f"augmentation must return a tensor of shape.*{message}"):
+        ConvNetClassifier(**{**FAST, "augmentation": augmentation}).fit(*bars)
+
+
+def test_nan_is_refused_also_where_scikit_learn_does_not_look(bars):
+    X, y = bars
+    weights = np.ones(len(y))
+    weights[3] = np.nan
+    with config_context(assume_finite=True):
+        with pytest.raises(ValueError, match="sample_weight contains NaN"):
+            ConvNetClassifier(**FAST).fit(X, y, sample_weight=weights)
+        with pytest.raises(ValueError, match="X contains NaN"):
+            ImageNormalizer().fit(X).transform(np.where(X > 0.9, np.nan, X))
 
 
 def test_test_time_augmentation_averages_five_shifts(bars):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn import config_context
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 
 from sklearn_usps import ConvNetClassifier, ImageNormalizer, MultiTaskConvNetClassifier
@@ -48,7 +49,7 @@ def test_another_scale_warns(at_fit, at_predict, digits):
         classifier.predict_proba(X_new)
         for image in X_new[:20]:
             classifier.predict(image[None])
-    assert all("scale X as in fit" in str(warning.message) for warning in caught)
+    assert all("Scale X as in fit" in str(warning.message) for warning in caught)
     assert len(caught) == (0 if at_fit == at_predict else 21)
 
 
@@ -96,9 +97,25 @@ def test_one_class_alone_does_not_warn(digits):
             classifier.predict(X[y == label])
 
 
+@pytest.mark.parametrize("method", ["partial_fit", "fit"])
+def test_training_further_at_another_scale_warns(method, digits):
+    X, y = digits
+    classifier = fit(255 * X, y, warm_start=True)
+    with pytest.warns(UserWarning, match="Scale X as in fit"):
+        getattr(classifier, method)(X, y)
+
+
+def test_one_image_of_fit_at_another_scale(digits):
+    X, y = digits
+    classifier = fit(np.vstack([16 * X, 10000 * X[:1]]), np.append(y, y[0]))
+    with pytest.warns(UserWarning, match="Scale X as in fit"):
+        classifier.predict(X)
+
+
 def test_partial_fit_widens_what_is_usual(digits):
     X, y = digits
-    classifier = fit(X, y).partial_fit(255 * X, y)
+    with pytest.warns(UserWarning, match="Scale X as in fit"):
+        classifier = fit(X, y).partial_fit(255 * X, y)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         classifier.predict(X)
@@ -109,12 +126,12 @@ def test_each_method_warns(digits):
     X, y = digits
     classifier = fit(255 * X, y)
     for method in ("predict", "predict_proba", "decision_function", "transform"):
-        with pytest.warns(UserWarning, match="scale X as in fit"):
+        with pytest.warns(UserWarning, match="Scale X as in fit"):
             getattr(classifier, method)(X)
-    with pytest.warns(UserWarning, match="scale X as in fit"):
+    with pytest.warns(UserWarning, match="Scale X as in fit"):
         classifier.score(X, y)
     multi_task = MultiTaskConvNetClassifier(ConvNetClassifier(**PARAMS)).fit(255 * X, y)
-    with pytest.warns(UserWarning, match="scale X as in fit"):
+    with pytest.warns(UserWarning, match="Scale X as in fit"):
         multi_task.predict(X)
 
 
@@ -137,6 +154,21 @@ def test_validation_images_that_bypass_a_pipeline(digits):
         Pipeline(
             [("n", ImageNormalizer()), ("c", ConvNetClassifier(**PARAMS, early_stopping=True))]
         ).fit(X, y, c__X_val=X, c__y_val=y)
+
+
+def test_validation_images_that_bypass_a_reduction(digits):
+    X, y = digits
+    model = Pipeline([("pca", PCA(16)), ("c", ConvNetClassifier(**PARAMS))])
+    with pytest.raises(ValueError, match=r'X_val has 64 features.*transform_input=\["X_val"\]'):
+        model.fit(X, y, c__X_val=X, c__y_val=y)
+
+
+def test_the_warning_names_the_line_of_the_user(digits):
+    X, y = digits
+    model = Pipeline([("c", ConvNetClassifier(**PARAMS))]).fit(X, y)
+    with pytest.warns(UserWarning, match="Scale X as in fit") as caught:
+        model.predict(255 * X)
+    assert caught[0].filename == __file__
 
 
 def test_validation_images_transformed_by_a_pipeline(digits):

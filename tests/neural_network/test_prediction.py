@@ -118,7 +118,7 @@ def test_values_for_which_the_network_overflows_are_refused(digits):
     X = np.array(digits[0][:50])
     X[40] = 3e38
     with (
-        pytest.warns(UserWarning, match="scale X as in fit"),
+        pytest.warns(UserWarning, match="Scale X as in fit"),
         pytest.raises(ValueError, match="NaN for image 40 of X"),
     ):
         classifier.predict(X)

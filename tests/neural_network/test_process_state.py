@@ -439,7 +439,7 @@ def test_output_without_a_console(bars, monkeypatch):
 def test_a_warning_names_the_line_of_the_user(bars):
     classifier = make().fit(*bars)
     for method in ("predict", "predict_proba", "predict_log_proba", "transform"):
-        with pytest.warns(UserWarning, match="scale X as in fit") as record:
+        with pytest.warns(UserWarning, match="Scale X as in fit") as record:
             getattr(classifier, method)(bars[0] * 100)
         assert [warning.filename for warning in record] == [__file__]
 

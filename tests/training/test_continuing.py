@@ -58,7 +58,7 @@ def test_a_call_that_fails_leaves_the_pixel_values(bars):
             call(X * 255, y + 1)
         with pytest.raises(ValueError, match="sample_weight"):
             call(X * 255, y, sample_weight=-y)
-        with pytest.warns(UserWarning, match="scale X as in fit"):
+        with pytest.warns(UserWarning, match="Scale X as in fit"):
             classifier.predict(X * 255)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -16,7 +16,7 @@ _MAX_FACTORS = 100_000
 
 
 class TimeLimit(Callback):
-    """End a training after the last epoch that fits, but after one epoch at the earliest.
+    """End a training after the last epoch that fits into the time; at least one is completed.
 
     `deadline` is a time of :func:`time.perf_counter`. An epoch is expected to take as long as the
     last one, with its validation and its callbacks.
@@ -28,7 +28,7 @@ class TimeLimit(Callback):
     def on_train_begin(self, net, **kwargs):
         self.epoch_begin_ = self.last_step_ = time.perf_counter()
         self.n_done_ = 0
-        #: Seconds from the begin of an epoch to its last step, and from there to its end.
+        #: Seconds from the start of an epoch to its last step, and from there to its end.
         self.steps_seconds_, self.rest_seconds_ = 0.0, 0.0
 
     def on_epoch_end(self, net, **kwargs):
@@ -78,7 +78,7 @@ class PacedSchedule:
         return min(self.n_epochs * self.n_batches, sys.maxsize)
 
     def __getitem__(self, n_steps: int) -> float:
-        if n_steps > self.n_steps:  # also asked for at the begin of an epoch
+        if n_steps > self.n_steps:  # also asked for at the start of an epoch
             n_epochs = min(self.limit.plan_epochs(n_steps, self.n_batches), self.n_epochs)
             left = n_epochs * self.n_batches - self.n_steps
             self.progress += (1 - self.progress) * (n_steps - self.n_steps) / left
