@@ -77,6 +77,7 @@ def _find(pixels: np.ndarray) -> Ink:
         raise reason
     least = 0 if found is None else _LEAST * length(found.box)
     inks = list(_inks_of_strokes(clean))
+    inks = [ink for ink in inks if not any(_is_loop(ink, other) for other in inks)]
     others = [
         ink
         for ink in inks
@@ -159,6 +160,17 @@ def _is_part(ink: Ink, other: Ink) -> bool:
     return np.abs(ink.color - other.color - share * way).max() < 0.15
 
 
+def _is_loop(ink: Ink, other: Ink) -> bool:
+    """Return True for the paper between the strokes of other ink, which is no page."""
+    return (
+        other.inside is None
+        and all(
+            b.start <= a.start and a.stop <= b.stop for a, b in zip(ink.box, other.box, strict=True)
+        )
+        and np.abs(ink.around - other.color).max() < 0.15
+    )
+
+
 def _are_alike(ink: Ink, other: Ink) -> bool:
     """Return True for two characters side by side: plausible ink of similar size and color."""
     shorter, longer = sorted([length(ink.box), length(other.box)])
@@ -176,14 +188,17 @@ def _are_alike(ink: Ink, other: Ink) -> bool:
 
 def _inks_of_strokes(pixels: np.ndarray) -> Iterator[Ink]:
     """Yield the ink of strokes in front of plain surroundings, the largest first."""
-    groups = find_strokes(pixels)
+    groups, is_found = find_strokes(pixels), False
     for strokes in groups:
         for width in _SURROUNDINGS:
             part = enlarged(strokes.box, width, pixels.shape)
             with suppress(NoDigitError):
                 ink = ink_on_plain(pixels[part], strokes=moved(strokes.box, part))
                 yield replace(ink, box=moved(ink.box, part, -1))
+                is_found = True
                 break
+    if is_found:
+        return
     # The edge of a shadow leads across the surroundings.
     for strokes in groups:
         part = enlarged(strokes.box, min(_SURROUNDINGS), pixels.shape)

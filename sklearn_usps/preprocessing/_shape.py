@@ -15,6 +15,7 @@ _MIN_PIECE = 0.03
 _MAX_PIECES = 8  # (7)
 _MAX_STROKE = 0.78  # width of the widest stroke, in lengths of the longer side (0.70)
 _MAX_QUADRILATERAL = 0.85  # (0.76)
+_MIN_BLOCK = 0.88  # some ones of alphadigits are blocks with a serif
 _BAR = 0.5, 0.3  # narrower ones, upright and lying, may be strokes, in lengths of the longer side
 _MAX_DISTANCE = 0.4  # between pieces, in lengths of the longer side; larger ones are apart
 _MAX_RUNS = 3.3, 4.0  # strokes across a row and a column, on average (2.3 and 3.1)
@@ -70,11 +71,13 @@ def page_in(is_ink: np.ndarray, contrast: np.ndarray) -> str | None:
     filled = filled_ink(is_ink)
     (reduced,) = _reduced(filled)
     width, side = _stroke_width(reduced), max(reduced.shape) - 2
-    if _quadrilateral(reduced) > _MAX_QUADRILATERAL:
+    likeness = _quadrilateral(reduced)
+    if likeness > _MAX_QUADRILATERAL:
         strong = is_ink & (contrast > 0.75 * np.median(contrast[is_ink]))
         if (filled_ink(strong) > strong).sum() > 0.004 * filled.sum():
             return "a page or a frame"
-        if width > _BAR[filled.shape[0] < filled.shape[1]] * side:
+        is_lying = filled.shape[0] < filled.shape[1]
+        if likeness > _MIN_BLOCK and width > _BAR[is_lying] * side:
             return "a solid block"
     (reduced,) = _reduced(is_ink)
     return "a solid spot" if _stroke_width(reduced) > _MAX_STROKE * side else None
