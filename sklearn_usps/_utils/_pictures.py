@@ -12,7 +12,7 @@ from PIL import Image
 #: Raster formats only: to read PostScript, Pillow runs another program.
 READABLE_FORMATS = ("PNG", "BMP", "GIF", "JPEG", "PPM", "TIFF", "WEBP")
 #: Frames of a file that are looked at.
-_MAX_FRAMES = 100
+MAX_FRAMES = 100
 
 
 def open_picture(
@@ -56,7 +56,7 @@ def open_picture(
 
 def _seek_frame(picture: Image.Image, is_wanted: Callable[[Image.Image], bool]) -> None:
     """Go to the first frame that is wanted, or stay at the first one if none is."""
-    n_frames = min(getattr(picture, "n_frames", 1), _MAX_FRAMES)
+    n_frames = min(getattr(picture, "n_frames", 1), MAX_FRAMES)
     for frame in range(1, n_frames):
         if is_wanted(picture):
             return

@@ -7,9 +7,10 @@ from functools import partial
 
 import numpy as np
 from PIL import Image, ImageOps
+from scipy.sparse import issparse
 
 from .._utils._arrays import as_numbers
-from .._utils._pictures import check_number_of_pixels, open_picture
+from .._utils._pictures import MAX_FRAMES, check_number_of_pixels, open_picture
 
 #: Least side of a picture, in pixels.
 MIN_SIDE = 8
@@ -76,6 +77,10 @@ def _open(image) -> Image.Image:
     else:
         picture = open_picture(image, is_wanted=_shows_something)
     check_number_of_pixels(picture.height, picture.width)
+    if picture.mode == "La":  # which Pillow converts to no other mode
+        picture = picture.convert("LA")
+    elif picture.mode == "LAB":  # slowly
+        picture = picture.convert("RGB")
     with suppress(Exception):  # the pixels may be fine where the note on the orientation is damaged
         return ImageOps.exif_transpose(picture)
     return picture
@@ -83,7 +88,7 @@ def _open(image) -> Image.Image:
 
 def _frame_of(picture: Image.Image) -> Image.Image:
     """Return the frame at which the picture is, or if it is blank, the first one that is not."""
-    n_frames = getattr(picture, "n_frames", 1)
+    n_frames = min(getattr(picture, "n_frames", 1), MAX_FRAMES)
     if n_frames < 2 or _shows_something(picture):
         return picture
     at = picture.tell()
@@ -116,8 +121,6 @@ def _has_deep_pixels(picture: Image.Image) -> bool:
 def _cut(picture: Image.Image, rows: slice) -> np.ndarray:
     """Return some rows of a picture."""
     strip = picture.crop((0, rows.start, picture.width, rows.stop))
-    if picture.mode == "La":  # which Pillow converts to no other mode
-        strip = strip.convert("LA")
     if _has_deep_pixels(picture):
         return np.asarray(strip)[:, :, np.newaxis]
     return np.asarray(strip.convert("RGBA" if picture.has_transparency_data else "RGB"))
@@ -135,23 +138,19 @@ def _value_range(picture: Image.Image) -> tuple[float, float]:
 
 def _as_channels_last(image) -> np.ndarray:
     """Return an array-like of any usual layout as an array (height, width, channels), checked."""
-    pixels = as_numbers(_as_numpy(image), "image")
-    if isinstance(pixels, np.ndarray) and pixels.ndim == 2:
+    _check_one_picture(image)
+    pixels = np.asarray(as_numbers(image, "image"))
+    if pixels.ndim == 2:
         pixels = pixels[:, :, np.newaxis]
-    elif isinstance(pixels, np.ndarray) and pixels.ndim == 3 and pixels.shape[2] not in _CHANNELS:
+    elif pixels.ndim == 3 and pixels.shape[2] not in _CHANNELS:
         pixels = np.moveaxis(pixels, 0, 2) if pixels.shape[0] in _CHANNELS else pixels
-    if (
-        not isinstance(pixels, np.ndarray)
-        or pixels.ndim != 3
-        or pixels.shape[2] not in _CHANNELS
-        or pixels.size == 0
-    ):
-        shape = np.shape(pixels)
+    if pixels.ndim != 3 or pixels.shape[2] not in _CHANNELS or pixels.size == 0:
+        shape = pixels.shape
         hint = ""
         if len(shape) == 1 and shape[0] and round(shape[0] ** 0.5) ** 2 == shape[0]:
             side = round(shape[0] ** 0.5)
             hint = f" Pass image.reshape({side}, {side}) if it is square."
-        elif len(shape) == 4 or len(shape) == 3:
+        elif pixels.size and len(shape) in (3, 4):
             hint = " Pass one picture at a time, such as image[0]."
         raise ValueError(
             "image must have the shape (height, width), (height, width, 1 to 4) or (1 to 4, "
@@ -161,19 +160,25 @@ def _as_channels_last(image) -> np.ndarray:
     return pixels
 
 
-def _as_numpy(image):
-    """Return a tensor as an array, wherever it is and whatever requires its gradient."""
-    if hasattr(image, "detach") and hasattr(image, "cpu"):
-        tensor = image.detach().cpu()
-        # numpy has no bfloat16, and no other types of 8 or 16 bits of torch.
-        return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    if isinstance(image, (np.ndarray, list, tuple)) or hasattr(image, "__array__"):
-        return image
-    if hasattr(image, "__dlpack__"):
-        return np.from_dlpack(image)
+def _check_one_picture(image) -> None:
+    """Raise an error for what numpy would read as an array of another meaning."""
+    if isinstance(image, (bytes, bytearray, memoryview)):
+        got = "bytes: of a file, pass io.BytesIO(image)"
+    elif image is None or issparse(image) or isinstance(image, (dict, set)):
+        got = f"{type(image).__name__} instead"
+    elif isinstance(image, (list, tuple)) and len(image) > 1 and _are_pictures(image):
+        got = f"a list of {len(image)} pictures: pass one of them at a time"
+    else:
+        return
     raise TypeError(
-        "image must be a path, a binary file, a Pillow image, or an array of pixels. "
-        f"Got {type(image).__name__} instead."
+        f"image must be a path, a binary file, a Pillow image, or an array of pixels. Got {got}."
+    )
+
+
+def _are_pictures(values) -> bool:
+    return all(
+        isinstance(value, (Image.Image, str, os.PathLike)) or getattr(value, "ndim", 0) > 1
+        for value in values
     )
 
 
@@ -182,20 +187,20 @@ def _range_of_values(pixels: np.ndarray) -> tuple[float, float]:
     dtype = pixels.dtype
     if dtype.kind == "b":
         return 0, 1
-    if dtype == np.uint8:
-        return 0, 255
-    colors = pixels[..., :-1] if pixels.shape[-1] in (2, 4) else pixels
+    has_opacity = pixels.shape[-1] in (2, 4)
+    colors = pixels[..., :-1] if has_opacity else pixels
     low, high = colors.min(), colors.max()
+    if dtype == np.uint8:
+        return 0, 1 if high <= 1 else 255  # 1 in a mask
     if dtype.kind in "iu" and low >= 0:
-        if (high <= 255 and dtype.itemsize != 2) or pixels.shape[-1] in (2, 4):
+        if has_opacity:
             return 0, 1 if high <= 1 else 255 if high <= 255 else 65535
         # Cameras and scanners fill a part of 16 bits: only differences matter.
         return float(low), float(max(high, low + 1))
-    if dtype.kind == "f":
-        if low >= -_ROUNDING and high <= 1 + _ROUNDING:
-            return 0, 1
-        if low >= 0 and 2 <= high <= 255:
-            return 0, 255
+    if dtype.kind == "f" and low >= -_ROUNDING and (high <= 1 + _ROUNDING or 2 <= high <= 255):
+        white = 1 if high <= 1 + _ROUNDING else 255
+        is_part = low < high <= white / 10 and not has_opacity  # as of 16 bits divided by 65535
+        return (float(low), float(high)) if is_part else (0, white)
     if dtype.kind == "f" and not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError(
             f"image has values from {low} to {high}: replace what is not finite, for example by "

@@ -69,7 +69,7 @@ def pieces_of(is_ink: np.ndarray) -> np.ndarray:
 def page_in(is_ink: np.ndarray, contrast: np.ndarray) -> str | None:
     """Return a name for ink, cropped, that fills a block or a spot, or surrounds a page."""
     filled = filled_ink(is_ink)
-    (reduced,) = _reduced(filled)
+    reduced = _reduced(filled)
     width, side = _stroke_width(reduced), max(reduced.shape) - 2
     likeness = _quadrilateral(reduced)
     if likeness > _MAX_QUADRILATERAL:
@@ -79,13 +79,13 @@ def page_in(is_ink: np.ndarray, contrast: np.ndarray) -> str | None:
         is_lying = filled.shape[0] < filled.shape[1]
         if likeness > _MIN_BLOCK and width > _BAR[is_lying] * side:
             return "a solid block"
-    (reduced,) = _reduced(is_ink)
+    reduced = _reduced(is_ink)
     return "a solid spot" if _stroke_width(reduced) > _MAX_STROKE * side else None
 
 
 def is_compact(is_ink: np.ndarray) -> bool:
     """Return True if strokes are as wide as a part of a page, in the light or in the shadow."""
-    (is_ink,) = _reduced(is_ink)
+    is_ink = _reduced(is_ink)
     return _stroke_width(is_ink) > 0.28 * max(is_ink.shape) or is_ink.mean() > 0.55
 
 
@@ -95,15 +95,15 @@ def filled_ink(is_ink: np.ndarray) -> np.ndarray:
     return (outside != outside[0, 0])[1:-1, 1:-1]
 
 
-def _reduced(*arrays: np.ndarray) -> list[np.ndarray]:
-    """Return arrays of the same shape with sides of about 64 pixels, with a margin of one."""
-    step = max(1, round(max(arrays[0].shape) / _SIDE))
-    return [np.pad(array[step // 2 :: step, step // 2 :: step], 1) for array in arrays]
+def _reduced(is_ink: np.ndarray) -> np.ndarray:
+    """Return ink with sides of about 64 pixels, with a margin of one."""
+    step = max(1, round(max(is_ink.shape) / _SIDE))
+    return np.pad(is_ink[step // 2 :: step, step // 2 :: step], 1)
 
 
 def no_digit_in(is_ink: np.ndarray) -> str | None:
     """Return a name for ink, cropped, that has not the shape of a digit."""
-    (is_ink,) = _reduced(is_ink)
+    is_ink = _reduced(is_ink)
     height, width = (n - 2 for n in is_ink.shape)
     if width > _MAX_WIDTH * height:
         return "something wide, such as a line or a word"

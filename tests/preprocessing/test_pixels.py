@@ -3,7 +3,10 @@
 import io
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
+import scipy.sparse
 import torch
 from PIL import Image, ImageDraw
 
@@ -121,8 +124,44 @@ def test_unsupported_arrays(image, message):
 
 @pytest.mark.parametrize("image", [None, 3.5, {1, 2}, b"bytes"])
 def test_other_types(image):
-    with pytest.raises((TypeError, ValueError), match="image must"):
+    with pytest.raises((TypeError, ValueError), match=r"`?image`? must"):
         prepare_image(image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        (PIXELS > 0).astype(np.uint8),
+        np.where(PIXELS > 0, 11, 0),
+        Image.fromarray(np.where(PIXELS > 0, 11, 0).astype(np.int32)),
+        np.where(PIXELS > 0, 0.04, 0),
+        np.where(PIXELS > 0, 11.0, 0),
+        Image.fromarray(np.where(PIXELS > 0, 0.04, 0).astype(np.float32)),
+    ],
+)
+def test_values_in_a_small_part_of_the_range(image):
+    assert_shows_the_drawing(image)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ([DRAWING, DRAWING], "a list of 2 pictures: pass one"),
+        ([PIXELS, PIXELS, PIXELS], "a list of 3 pictures: pass one"),
+        (["2.png", "3.png"], "a list of 2 pictures: pass one"),
+        (b"PNG", "io.BytesIO"),
+        (None, "NoneType"),
+        (scipy.sparse.csr_array(PIXELS), "csr_array"),
+    ],
+)
+def test_what_is_no_picture_is_refused(image, message):
+    with pytest.raises(TypeError, match=f"image must be a path.*{message}"):
+        read_pixels(image)
+
+
+def test_tables_of_pixels():
+    assert_shows_the_drawing(pd.DataFrame(PIXELS))
+    assert_shows_the_drawing(pl.DataFrame(PIXELS))
 
 
 # Modes of Pillow and files of several frames

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from sklearn_usps.preprocessing._writing_styles import vary_style
+from sklearn_usps.recipes._writing_styles import vary_style
 
 
 def ink_of(*lines):
