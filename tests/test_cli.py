@@ -261,7 +261,7 @@ def test_models_that_take_no_picture_are_refused(predict, digits):
     X, y = digits
     two_tasks = MultiTaskConvNetClassifier(network(max_epochs=1)).fit(X, y, task=y < 5)
     labels, error = predict(two_tasks, {"version": "roweis"})
-    assert (labels, "`task` is missing" in error) == ([], True)
+    assert (labels, "has several tasks: save one of its `estimators_`" in error) == ([], True)
     odd = LogisticRegression(max_iter=100, tol=0.1).fit(X[:, :250], y)
     labels, error = predict(odd, {"version": "roweis"})
     assert (labels, "takes 250 features, which are no square image" in error) == ([], True)
