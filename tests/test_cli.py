@@ -264,7 +264,7 @@ def test_models_that_take_no_picture_are_refused(predict, digits):
     assert (labels, "has several tasks: save one of its `estimators_`" in error) == ([], True)
     odd = LogisticRegression(max_iter=100, tol=0.1).fit(X[:, :250], y)
     labels, error = predict(odd, {"version": "roweis"})
-    assert (labels, "takes 250 features, which are no square image" in error) == ([], True)
+    assert (labels, "takes 250 features, not a perfect square" in error) == ([], True)
     labels, error = predict(network(), {"version": "roweis"})
     assert (labels, "save a fitted classifier" in error) == ([], True)
 
