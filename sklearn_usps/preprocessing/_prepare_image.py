@@ -83,6 +83,8 @@ def prepare_image(
         If the picture is too small or larger than `PIL.Image.MAX_IMAGE_PIXELS`; if it shows no
         digit but a blank page, a block, a text, noise or ink that is cut off by the border, which
         the message says; if an array has another shape, dtype or range.
+    TypeError
+        If image is of another type, such as a list of pictures.
     OSError
         If a file can't be read, is not a picture or is damaged.
 
