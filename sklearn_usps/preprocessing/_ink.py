@@ -29,6 +29,9 @@ _EDGES = (0.05, 0.15)
 _MAX_DEPTH = 3
 #: Least length of a digit, in those of ink that seems to be its page.
 _LEAST = 0.08
+#: Least contrast of ink on a page, in contrasts of the page. The darkest spots of blurred digits of
+#: load_digits have up to 0.35 of the contrast of the digit.
+_MIN_INK_ON_PAGE = 0.5
 #: Beside shadows and pages, ink wider than this, in longer sides of the picture, is so much less
 #: likely a digit.
 _MAX_STROKE, _WIDE = 0.1, 0.4
@@ -79,9 +82,7 @@ def _find(pixels: np.ndarray) -> Ink:
     inks = list(_inks_of_strokes(clean))
     inks = [ink for ink in inks if not any(_is_loop(ink, other) for other in inks)]
     others = [
-        ink
-        for ink in inks
-        if length(ink.box) >= least and (found is None or not _is_part(ink, found))
+        ink for ink in inks if length(ink.box) >= least and (found is None or _is_on(ink, found))
     ]
     others.sort(key=lambda ink: _likelihood(ink, pixels.shape), reverse=True)
     if others:
@@ -98,8 +99,8 @@ def _find(pixels: np.ndarray) -> Ink:
 def _likelihood(ink: Ink, shape: tuple[int, ...]) -> float:
     """Return a number by which to prefer long strong strokes, and strokes to parts of pages."""
     width = 2 * ndimage.distance_transform_edt(np.pad(ink.levels > 0.5, 1)).max()
-    contrast = np.abs(ink.color - ink.around).max()
-    return contrast * length(ink.box) ** 0.5 * (1 if width < _MAX_STROKE * max(shape) else _WIDE)
+    share = 1 if width < _MAX_STROKE * max(shape) else _WIDE
+    return share * _contrast(ink) * length(ink.box) ** 0.5
 
 
 def _find_inside(pixels: np.ndarray, region: np.ndarray | None = None, depth: int = 0) -> Ink:
@@ -127,7 +128,7 @@ def _find_inside(pixels: np.ndarray, region: np.ndarray | None = None, depth: in
         for page in _interiors(found.inside):
             with suppress(NoDigitError):
                 ink = _find_inside(pixels, page, depth + 1)
-                if not _is_part(ink, found):
+                if _is_on(ink, found):
                     return ink
     return found
 
@@ -150,14 +151,20 @@ def _more_telling(error: NoDigitError, inner: NoDigitError) -> NoDigitError:
     return NoDigitError(f"{error}, in it {inner}", is_final=inner.is_final)
 
 
-def _is_part(ink: Ink, other: Ink) -> bool:
-    """Return True if ink has the color of other ink, of its background or one between them.
+def _is_on(ink: Ink, page: Ink) -> bool:
+    """Return True if ink may be that of a digit on other ink, which then is a page.
 
-    So have the background in the loop of a thick zero and a part of a faint digit.
+    The paper in the loop of a thick zero and a part of a faint digit have its color, that of its
+    background or one between them. The darkest spot of a blurred digit differs, but little.
     """
-    way = other.around - other.color
-    share = np.clip((ink.color - other.color) @ way / (way @ way), 0, 1)
-    return np.abs(ink.color - other.color - share * way).max() < 0.15
+    way = page.around - page.color
+    share = np.clip((ink.color - page.color) @ way / (way @ way), 0, 1)
+    is_between = np.abs(ink.color - page.color - share * way).max() < 0.15
+    return not is_between and _contrast(ink) > _MIN_INK_ON_PAGE * _contrast(page)
+
+
+def _contrast(ink: Ink) -> float:
+    return np.abs(ink.color - ink.around).max()
 
 
 def _is_loop(ink: Ink, other: Ink) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 from rendering import as_photograph, as_picture
+from sklearn.datasets import load_digits
 
 from sklearn_usps.preprocessing._ink import find_ink
 from sklearn_usps.preprocessing._pixels import read_pixels
@@ -205,6 +206,19 @@ def test_colors_of_ink_and_paper():
     for paper, ink in [((255, 240, 200), (20, 40, 160)), ((240, 200, 210), (160, 20, 30))]:
         page = Image.fromarray((level * paper + (1 - level) * ink).astype(np.uint8))
         assert_same_digit(on_desk(page, (90, 60, 40)), 2)
+
+
+def test_whole_digit_is_found_in_blurred_pictures():
+    # Thick and blurred: their darkest spots and their loops look like ink on a page.
+    digits = load_digits()
+    rng = np.random.default_rng(0)
+    plain = {"light_on_dark": False, "margin": 0.2, "noise": 0, "shadow": 0, "orientation": 1}
+    for image in digits.images[:120] / 16:
+        ink = find_ink(read_pixels(as_picture(image, 180, rng=rng, **plain)))
+        inked = np.argwhere(image > 0.5)
+        height, width = (inked.max(axis=0) - inked.min(axis=0) + 1) * 108 / 8
+        assert abs(ink.shape[0] - height) < 20
+        assert abs(ink.shape[1] - width) < 30
 
 
 @pytest.mark.real_data
