@@ -285,9 +285,10 @@ def check_labels(labels, name: str):
 def _check_one_column(array, name: str) -> None:
     shape = np.shape(array)
     if len(shape) == 2 and shape[0] > 1 < shape[1]:
+        is_labels = name in ("y", "y_val")
+        advice = f" Of one-hot labels pass np.asarray({name}).argmax(axis=1)." if is_labels else ""
         raise ValueError(
-            f"{name} should be a 1d array, got an array of shape {shape} instead. Of one-hot "
-            f"labels pass np.asarray({name}).argmax(axis=1)."
+            f"{name} should be a 1d array, got an array of shape {shape} instead.{advice}"
         )
 
 

@@ -62,8 +62,8 @@ def test_a_call_that_fails_leaves_the_pixel_values(bars):
             classifier.predict(X * 255)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        classifier.partial_fit(X * 2, y).predict(X * 2.5)
-        classifier.fit(X * 4, y).predict(X * 5)
+        classifier.partial_fit(X * 1.5, y).predict(X * 2)
+        classifier.fit(X * 2.5, y).predict(X * 3)
 
 
 class ChannelsLast(nn.Module):

@@ -79,9 +79,12 @@ def test_without_a_hold_out_groups_change_nothing(written):
     ("groups", "message"),
     [
         (np.arange(119), "inconsistent numbers of samples"),
-        (np.zeros((120, 2)), r"groups must be an array-like of shape \(n_samples,\)"),
+        (
+            np.zeros((120, 2)),
+            r"groups should be a 1d array, got an array of shape \(120, 2\) instead\.$",
+        ),
         (np.r_[np.nan, np.arange(119.0)], "Input groups contains NaN"),
-        ([None, *"a" * 119], "groups has labels of mixed types"),
+        ([None, *"a" * 119], "`groups` has 1 missing labels"),
         (np.zeros(120), "there is only one group with"),
         (np.arange(120) % 3, "there is only one group with"),
     ],
