@@ -4,10 +4,19 @@ import os
 import shutil
 from pathlib import Path
 
+from sklearn.datasets import get_data_home
+
 import sklearn_usps
 
 # torch reads it at its first import: its threads then wait less for each other on a busy machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+# The examples read the original files that were given by hand, as the tests do.
+if originals := os.environ.get("SKLEARN_USPS_ORIGINALS"):
+    usps_folder = Path(get_data_home()) / "usps"
+    usps_folder.mkdir(exist_ok=True)
+    for original in Path(originals).rglob("zip.train.gz"):
+        shutil.copyfile(original, usps_folder / original.name)
 
 project = "sklearn-usps"
 author = "The sklearn-usps developers"
