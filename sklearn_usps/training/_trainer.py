@@ -172,18 +172,15 @@ class Trainer(NeuralNetClassifier):
 
     def _augment(self, images: torch.Tensor) -> torch.Tensor:
         """Return augmented images, after a check of their shape and dtype."""
-        assert self.config.augmentation is not None
+        augmentation: Any = self.config.augmentation
         with self.contexts_.augmentation:
-            augmented = self.config.augmentation(images, self.generator)
-        got = [
-            (getattr(x, "shape", None), getattr(x, "dtype", type(x).__name__))
-            for x in (augmented, images)
-        ]
-        if got[0] != got[1]:
+            augmented = augmentation(images, self.generator)
+        shape, dtype = getattr(augmented, "shape", None), getattr(augmented, "dtype", None)
+        if (shape, dtype) != (images.shape, images.dtype):
+            of_shape = "" if shape is None else f" of shape {tuple(shape)}"
             raise ValueError(
                 f"augmentation must return a tensor of shape {tuple(images.shape)} and dtype "
-                f"{images.dtype}. Got {got[0][1]}"
-                + (f" of shape {tuple(got[0][0])}." if got[0][0] is not None else ".")
+                f"{images.dtype}. Got {dtype or type(augmented).__name__}{of_shape}."
             )
         return augmented
 
