@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -235,3 +235,9 @@ def shrink(pixels: np.ndarray, step: int) -> np.ndarray:
     height, width = (length // step for length in pixels.shape[:2])
     blocks = pixels[: step * height, : step * width].reshape(height, step, width, step, -1)
     return blocks.mean(axis=(1, 3)) if step > 1 else pixels
+
+
+def color_difference(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the difference in the channel that differs most: red ink on green is ink."""
+    # Without a reduction along the short last axis, it takes less than a third of the time.
+    return reduce(np.maximum, np.moveaxis(np.abs(pixels - others), -1, 0))

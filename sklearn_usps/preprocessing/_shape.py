@@ -23,38 +23,6 @@ _MAX_WIDTH = 8  # in heights (5.3, of a 5 in zip; others to 3.8)
 _TALL, _MAX_GAP = 0.5, 0.03  # of pieces side by side, in heights of the digit (0.6: 0.01)
 
 
-#: Rows and columns of a part of a picture.
-Box = tuple[slice, slice]
-
-
-def length(box: Box) -> int:
-    return max(part.stop - part.start for part in box)
-
-
-def enlarged(box: Box, width: float, shape: tuple[int, ...]) -> Box:
-    """Return a box with surroundings, `width` of its longer side, as far as the picture goes."""
-    more = max(2, round(width * max(part.stop - part.start for part in box)))
-    rows, columns = (
-        slice(max(0, part.start - more), min(n, part.stop + more))
-        for part, n in zip(box, shape, strict=False)
-    )
-    return rows, columns
-
-
-def scaled(box: Box, factor: int) -> Box:
-    rows, columns = (slice(factor * part.start, factor * part.stop) for part in box)
-    return rows, columns
-
-
-def moved(box: Box, origin: Box, sign: int = 1) -> Box:
-    """Return a box of the picture as one of the part `origin` of it, or with -1, the reverse."""
-    rows, columns = (
-        slice(part.start - sign * start.start, part.stop - sign * start.start)
-        for part, start in zip(box, origin, strict=True)
-    )
-    return rows, columns
-
-
 def pieces_of(is_ink: np.ndarray) -> np.ndarray:
     """Return the pieces of ink without specks, numbered from 1."""
     pieces, n_pieces = ndimage.label(is_ink, np.ones((3, 3)))
@@ -124,6 +92,14 @@ def no_digit_in(is_ink: np.ndarray) -> str | None:
     if pieces.max() > 1 and _largest_gap(pieces) > _MAX_DISTANCE * max(height, width):
         return "ink in several places"
     return None
+
+
+def mean_thickness(distances: np.ndarray) -> float:
+    """Return the mean thickness of strokes from the distances of all pixels to the background.
+
+    Along a bar, the mean distance to its edges is a quarter of its thickness.
+    """
+    return 4 * distances[distances > 0].mean()
 
 
 def _stroke_width(is_ink: np.ndarray) -> float:

@@ -4,12 +4,15 @@ A stroke is narrow: a closing of the picture fills dark ones, an opening light o
 the edges of pages and shadows as they are.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy import ndimage
 
-from ._shape import Box, length
+from ._boxes import Box, box_in_picture, gap_between, longer_side, union
+from ._pixels import color_difference
 
 #: Sides of the squares that no stroke contains, in longer sides of the picture: small for thin
 #: strokes close to other things, large for thick ones.
@@ -36,77 +39,68 @@ class Strokes:
 def find_strokes(pixels: np.ndarray) -> list[Strokes]:
     """Return the groups of strokes that do not touch the border, largest first."""
     smooth = ndimage.gaussian_filter(pixels, 1, axes=(0, 1))
-    found = {}
-    least = max(_MIN_LENGTH, _MIN_PART * min(pixels.shape[:2]))
+    min_length = max(_MIN_LENGTH, _MIN_PART * min(pixels.shape[:2]))
+    groups = {}  # by their place; of equal ones, the last is kept
     for square in _SQUARES:
         size = max(5, round(square * max(pixels.shape)))
         for sign in (1, -1):  # dark strokes, light strokes
             background = sign * ndimage.grey_closing(sign * smooth, (size, size, 1))
-            contrast = _contrast(smooth, background)
-            for box in _groups(_pieces(contrast)):
-                if length(box) >= least:
-                    key = tuple((part.start, part.stop) for part in box)
-                    found[key] = Strokes(box, background)
-    return sorted(found.values(), key=lambda strokes: length(strokes.box), reverse=True)
+            for box in _groups(_pieces(_contrast(smooth, background))):
+                if longer_side(box) >= min_length:
+                    place = tuple((part.start, part.stop) for part in box)
+                    groups[place] = Strokes(box, background)
+    return sorted(groups.values(), key=lambda strokes: longer_side(strokes.box), reverse=True)
 
 
 def _contrast(pixels: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Return the difference between both where it is more than noise, which is filled as well."""
-    contrast = np.abs(background - pixels).max(axis=2)
+    contrast = color_difference(background, pixels)
     usual = np.median(contrast)
     noise = np.median(np.abs(contrast - usual))
     return np.where(contrast > max(_MIN_CONTRAST, usual + 6 * noise), contrast - usual, 0)
 
 
 def _pieces(contrast: np.ndarray) -> list[Box]:
-    """Return the boxes of the pieces of strokes that do not touch the border."""
-    found = []
+    """Return the boxes of the largest pieces of strokes that do not touch the border."""
+    height, width = contrast.shape
+    boxes = [
+        (rows, columns)
+        for rows, columns in _strong_pieces(contrast)
+        if min(rows.start, columns.start) >= 2 and rows.stop <= height - 2
+        if columns.stop <= width - 2 and longer_side((rows, columns)) >= 3
+    ]
+    return sorted(boxes, key=longer_side, reverse=True)[:_MAX_PIECES]
+
+
+def _strong_pieces(contrast: np.ndarray) -> Iterator[Box]:
+    """Yield the boxes of pieces of strokes without the pale lines that they touch."""
     labels, _ = ndimage.label(contrast, np.ones((3, 3)))
     for number, box in enumerate(ndimage.find_objects(labels), 1):
-        if length(box) < _MIN_LENGTH:
-            continue
-        values = np.where(labels[box] == number, contrast[box], 0)
-        # Pale lines that the ink touches are left out.
-        strong = values > 0.5 * np.percentile(values[values > 0], 95)
-        for part in ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]):
-            rows, columns = (
-                slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=True)
-            )
-            touches = min(rows.start, columns.start) < 2 or any(
-                side.stop > n - 2 for side, n in zip((rows, columns), contrast.shape, strict=True)
-            )
-            if not touches and length((rows, columns)) >= 3:
-                found.append((rows, columns))
-    return sorted(found, key=length, reverse=True)[:_MAX_PIECES]
+        if longer_side(box) >= _MIN_LENGTH:
+            values = np.where(labels[box] == number, contrast[box], 0)
+            strong = values > 0.5 * np.percentile(values[values > 0], 95)
+            for part in ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]):
+                yield box_in_picture(part, box)
 
 
 def _groups(boxes: list[Box]) -> list[Box]:
-    """Join the boxes of pieces that are close to each other."""
+    """Join the boxes of pieces that are close to each other, until none are."""
     boxes = list(boxes)
-    joined = True
-    while joined:
-        joined = False
-        for i, first in enumerate(boxes):
-            for j in range(i + 1, len(boxes)):
-                if _are_close(first, boxes[j]):
-                    second = boxes.pop(j)
-                    rows, columns = (
-                        slice(min(a.start, b.start), max(a.stop, b.stop))
-                        for a, b in zip(first, second, strict=True)
-                    )
-                    boxes[i] = rows, columns
-                    joined = True
-                    break
-            if joined:
-                break
+    while pair := _close_pair(boxes):
+        first, second = pair
+        boxes[first] = union(boxes[first], boxes.pop(second))
     return boxes
 
 
+def _close_pair(boxes: list[Box]) -> tuple[int, int] | None:
+    """Return the indices of the first two boxes that are close to each other."""
+    pairs = combinations(range(len(boxes)), 2)
+    return next(((i, j) for i, j in pairs if _are_close(boxes[i], boxes[j])), None)
+
+
 def _are_close(first: Box, second: Box) -> bool:
-    gap = max(
-        max(a.start, b.start) - min(a.stop, b.stop) for a, b in zip(first, second, strict=True)
-    )
-    shorter, longer = sorted([length(first), length(second)])
+    gap = gap_between(first, second)
+    shorter, longer = sorted([longer_side(first), longer_side(second)])
     if gap < 0 and longer > 2.5 * shorter:
         return False  # a frame and what is in it
     return gap <= 0.25 * shorter
