@@ -119,30 +119,37 @@ def without_ruled_lines(pixels: np.ndarray) -> np.ndarray:
 
 
 def _without_lines_across(pixels: np.ndarray) -> np.ndarray | None:
+    """Return a picture with the lines across it filled, or None if there are too few."""
     smooth = ndimage.gaussian_filter(pixels, 0.7, axes=(0, 1))
     background = ndimage.grey_closing(smooth, (_LINE, 1, 1))
-    thin = _contrast(smooth, background) > 0
-    rows, columns = np.nonzero(thin)
-    height, width = thin.shape
-    slopes = np.arange(-_SLOPE, _SLOPE, 1.5 / width)
-    intercepts = np.round(rows[:, np.newaxis] - columns[:, np.newaxis] * slopes).astype(int)
-    margin = int(_SLOPE * width) + 2
-    keys = (intercepts + margin) * len(slopes) + np.arange(len(slopes))
-    n_rows = height + 2 * margin
-    counts = np.bincount(keys.ravel(), minlength=n_rows * len(slopes)).reshape(n_rows, -1)
-    is_line = np.zeros_like(thin)
-    n_lines = 0
-    while counts.max() > _MIN_LINE * width:
-        start, slope = np.unravel_index(counts.argmax(), counts.shape)
-        is_line |= np.abs(_distance(thin.shape, start - margin, slopes[slope])) <= 2
-        counts[max(0, start - 5) : start + 6] = 0
-        n_lines += 1
-    if n_lines < _MIN_LINES:
+    is_thin = _contrast(smooth, background) > 0
+    lines = _straight_lines(is_thin)
+    if len(lines) < _MIN_LINES:
         return None
-    is_line &= ndimage.binary_dilation(thin, np.ones((3, 1)))
+    rows, columns = np.ogrid[: is_thin.shape[0], : is_thin.shape[1]]
+    is_line = np.zeros_like(is_thin)
+    for start, slope in lines:
+        is_line |= np.abs(rows - start - slope * columns) <= 2
+    is_line &= ndimage.binary_dilation(is_thin, np.ones((3, 1)))
     return np.where(is_line[..., np.newaxis], background, pixels)
 
 
-def _distance(shape, start, slope):
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return rows - start - slope * columns
+def _straight_lines(is_thin: np.ndarray) -> list[tuple[int, float]]:
+    """Return the first row and the slope of each long line, by a Hough transform.
+
+    Each pixel counts for the lines of all slopes through it.
+    """
+    rows, columns = np.nonzero(is_thin)
+    height, width = is_thin.shape
+    slopes = np.arange(-_SLOPE, _SLOPE, 1.5 / width)
+    starts = np.round(rows[:, np.newaxis] - columns[:, np.newaxis] * slopes).astype(int)
+    margin = int(_SLOPE * width) + 2  # lines may start above or below the picture
+    shape = height + 2 * margin, len(slopes)
+    indices = (starts + margin) * len(slopes) + np.arange(len(slopes))
+    counts = np.bincount(indices.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
+    lines = []
+    while counts.max() > _MIN_LINE * width:
+        start, slope = np.unravel_index(counts.argmax(), shape)
+        lines.append((int(start) - margin, float(slopes[slope])))
+        counts[max(0, start - 5) : start + 6] = 0
+    return lines
