@@ -12,15 +12,6 @@ from dataclasses import replace
 import numpy as np
 from scipy import ndimage
 
-from ._boxes import (
-    box_in_part,
-    box_in_picture,
-    contains,
-    gap_between,
-    longer_side,
-    scaled_box,
-    with_surroundings,
-)
 from ._pixels import MIN_SIDE, color_difference, shrink
 from ._plain_ink import Ink, NoDigitError, Seen, ink_before, ink_on_plain, smoothed
 from ._strokes import Strokes, find_strokes, without_ruled_lines
@@ -69,10 +60,10 @@ def find_ink(pixels: np.ndarray) -> np.ndarray:
 
 def _with_all_pixels(pixels: np.ndarray, ink: Ink, step: int) -> np.ndarray:
     """Return the levels of ink that was found in the picture reduced by `step`."""
-    box = scaled_box(ink.box, step)
-    part = with_surroundings(box, min(_SURROUNDINGS), pixels.shape)
+    box = ink.box.scaled(step)
+    part = box.with_surroundings(min(_SURROUNDINGS), pixels.shape)
     try:
-        return ink_on_plain(smoothed(pixels[part]), strokes=box_in_part(box, part)).levels
+        return ink_on_plain(smoothed(pixels[part]), strokes=box.inside(part)).levels
     except NoDigitError:  # at the edge of a page, the surroundings have more than the digit
         return ink.levels
 
@@ -111,11 +102,11 @@ def _find_without_lines(pixels: np.ndarray, reason: NoDigitError) -> Ink:
 def _find_on_page(pixels: np.ndarray, page: Ink) -> Ink:
     """Return the ink of the digit among strokes on ink that may be a page, or else that ink."""
     inks = _inks_of_strokes(without_ruled_lines(pixels))
-    min_length = _MIN_LENGTH_ON_PAGE * longer_side(page.box)
-    on_page = [ink for ink in inks if longer_side(ink.box) >= min_length and _is_on(ink, page)]
+    min_length = _MIN_LENGTH_ON_PAGE * page.box.longer_side
+    on_page = [ink for ink in inks if ink.box.longer_side >= min_length and _is_on(ink, page)]
     if on_page:
         return _only_character(on_page, pixels.shape)
-    is_of_strokes = any(longer_side(ink.box) > 0.8 * longer_side(page.box) for ink in inks)
+    is_of_strokes = any(ink.box.longer_side > 0.8 * page.box.longer_side for ink in inks)
     if page.is_plain or is_of_strokes:
         return page
     raise NoDigitError("no plain background along its border")
@@ -214,26 +205,26 @@ def _inks_of_strokes(pixels: np.ndarray) -> list[Ink]:
 def _inks_on_plain(pixels: np.ndarray, groups: list[Strokes]) -> Iterator[Ink]:
     for strokes in groups:
         for width in _SURROUNDINGS:
-            part = with_surroundings(strokes.box, width, pixels.shape)
+            part = strokes.box.with_surroundings(width, pixels.shape)
             with suppress(NoDigitError):
-                ink = ink_on_plain(smoothed(pixels[part]), strokes=box_in_part(strokes.box, part))
-                yield replace(ink, box=box_in_picture(ink.box, part))
+                ink = ink_on_plain(smoothed(pixels[part]), strokes=strokes.box.inside(part))
+                yield replace(ink, box=ink.box.outside(part))
                 break
 
 
 def _inks_on_filled(pixels: np.ndarray, groups: list[Strokes]) -> Iterator[Ink]:
     for strokes in groups:
-        part = with_surroundings(strokes.box, min(_SURROUNDINGS), pixels.shape)
+        part = strokes.box.with_surroundings(min(_SURROUNDINGS), pixels.shape)
         with suppress(NoDigitError):
             ink = ink_before(smoothed(pixels[part]), strokes.background[part])
-            yield replace(ink, box=box_in_picture(ink.box, part))
+            yield replace(ink, box=ink.box.outside(part))
 
 
 def _is_loop(ink: Ink, other: Ink) -> bool:
     """Return True for the paper between the strokes of other ink, which is no page."""
     return (
         other.inside is None
-        and contains(other.box, ink.box)
+        and other.box.contains(ink.box)
         and _is_same_color(ink.around, other.color)
     )
 
@@ -250,14 +241,14 @@ def _likelihood(ink: Ink, shape: tuple[int, ...]) -> float:
     """Return a number by which to prefer long strong strokes, and strokes to parts of pages."""
     width = 2 * ndimage.distance_transform_edt(np.pad(ink.levels > 0.5, 1)).max()
     share = 1 if width < _MAX_STROKE * max(shape) else _WIDE
-    return share * _contrast(ink) * longer_side(ink.box) ** 0.5
+    return share * _contrast(ink) * ink.box.longer_side**0.5
 
 
 def _are_alike(ink: Ink, other: Ink) -> bool:
     """Return True for two characters side by side: plausible ink of similar size and color."""
-    shorter, longer = sorted([longer_side(ink.box), longer_side(other.box)])
+    shorter, longer = sorted([ink.box.longer_side, other.box.longer_side])
     return (
-        gap_between(ink.box, other.box) >= 0
+        ink.box.gap(other.box) >= 0
         and longer < 2 * shorter
         and other.is_plain
         and other.inside is None

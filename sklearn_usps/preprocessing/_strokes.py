@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from scipy import ndimage
 
-from ._boxes import Box, box_in_picture, gap_between, longer_side, union
+from ._boxes import Box
 from ._pixels import color_difference
 
 #: Sides of the squares that no stroke contains, in longer sides of the picture: small for thin
@@ -46,10 +46,10 @@ def find_strokes(pixels: np.ndarray) -> list[Strokes]:
         for sign in (1, -1):  # dark strokes, light strokes
             background = sign * ndimage.grey_closing(sign * smooth, (size, size, 1))
             for box in _groups(_pieces(_contrast(smooth, background))):
-                if longer_side(box) >= min_length:
+                if box.longer_side >= min_length:
                     place = tuple((part.start, part.stop) for part in box)
                     groups[place] = Strokes(box, background)
-    return sorted(groups.values(), key=lambda strokes: longer_side(strokes.box), reverse=True)
+    return sorted(groups.values(), key=lambda strokes: strokes.box.longer_side, reverse=True)
 
 
 def _contrast(pixels: np.ndarray, background: np.ndarray) -> np.ndarray:
@@ -63,24 +63,22 @@ def _contrast(pixels: np.ndarray, background: np.ndarray) -> np.ndarray:
 def _pieces(contrast: np.ndarray) -> list[Box]:
     """Return the boxes of the largest pieces of strokes that do not touch the border."""
     height, width = contrast.shape
-    boxes = [
-        (rows, columns)
-        for rows, columns in _strong_pieces(contrast)
-        if min(rows.start, columns.start) >= 2 and rows.stop <= height - 2
-        if columns.stop <= width - 2 and longer_side((rows, columns)) >= 3
-    ]
-    return sorted(boxes, key=longer_side, reverse=True)[:_MAX_PIECES]
+    middle = Box(slice(2, height - 2), slice(2, width - 2))
+    pieces = [box for box in _strong_pieces(contrast) if middle.contains(box)]
+    pieces = [box for box in pieces if box.longer_side >= 3]
+    return sorted(pieces, key=lambda box: box.longer_side, reverse=True)[:_MAX_PIECES]
 
 
 def _strong_pieces(contrast: np.ndarray) -> Iterator[Box]:
     """Yield the boxes of pieces of strokes without the pale lines that they touch."""
     labels, _ = ndimage.label(contrast, np.ones((3, 3)))
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
-        if longer_side(box) >= _MIN_LENGTH:
+    for number, piece in enumerate(ndimage.find_objects(labels), 1):
+        box = Box(*piece)
+        if box.longer_side >= _MIN_LENGTH:
             values = np.where(labels[box] == number, contrast[box], 0)
             strong = values > 0.5 * np.percentile(values[values > 0], 95)
             for part in ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]):
-                yield box_in_picture(part, box)
+                yield Box(*part).outside(box)
 
 
 def _groups(boxes: list[Box]) -> list[Box]:
@@ -88,7 +86,7 @@ def _groups(boxes: list[Box]) -> list[Box]:
     boxes = list(boxes)
     while pair := _close_pair(boxes):
         first, second = pair
-        boxes[first] = union(boxes[first], boxes.pop(second))
+        boxes[first] = boxes[first].union(boxes.pop(second))
     return boxes
 
 
@@ -99,8 +97,8 @@ def _close_pair(boxes: list[Box]) -> tuple[int, int] | None:
 
 
 def _are_close(first: Box, second: Box) -> bool:
-    gap = gap_between(first, second)
-    shorter, longer = sorted([longer_side(first), longer_side(second)])
+    gap = first.gap(second)
+    shorter, longer = sorted([first.longer_side, second.longer_side])
     if gap < 0 and longer > 2.5 * shorter:
         return False  # a frame and what is in it
     return gap <= 0.25 * shorter
