@@ -6,7 +6,6 @@ the edges of pages and shadows as they are.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from scipy import ndimage
@@ -82,26 +81,24 @@ def _strong_pieces(contrast: np.ndarray) -> Iterator[Box]:
 
 
 def _groups(boxes: list[Box]) -> list[Box]:
-    """Join the boxes of pieces that are close to each other, until none are."""
+    """Join the boxes of pieces that are close to each other, the first two first."""
     boxes = list(boxes)
-    while pair := _close_pair(boxes):
-        first, second = pair
+    while len(pairs := np.argwhere(_are_close(boxes))):
+        first, second = pairs[0]
         boxes[first] = boxes[first].union(boxes.pop(second))
     return boxes
 
 
-def _close_pair(boxes: list[Box]) -> tuple[int, int] | None:
-    """Return the indices of the first two boxes that are close to each other."""
-    pairs = combinations(range(len(boxes)), 2)
-    return next(((i, j) for i, j in pairs if _are_close(boxes[i], boxes[j])), None)
-
-
-def _are_close(first: Box, second: Box) -> bool:
-    gap = first.gap(second)
-    shorter, longer = sorted([first.longer_side, second.longer_side])
-    if gap < 0 and longer > 2.5 * shorter:
-        return False  # a frame and what is in it
-    return gap <= 0.25 * shorter
+def _are_close(boxes: list[Box]) -> np.ndarray:
+    """Return a matrix, True above the diagonal where two boxes are close to each other."""
+    ends = np.array([[(part.start, part.stop) for part in box] for box in boxes]).reshape(-1, 2, 2)
+    starts, stops = ends[:, :, 0], ends[:, :, 1]
+    lengths = (stops - starts).max(axis=1)
+    shorter, longer = np.minimum.outer(lengths, lengths), np.maximum.outer(lengths, lengths)
+    gaps = np.maximum(starts[:, np.newaxis], starts) - np.minimum(stops[:, np.newaxis], stops)
+    gap = gaps.max(axis=2)
+    is_frame = (gap < 0) & (longer > 2.5 * shorter)  # of what is in it
+    return np.triu((gap <= 0.25 * shorter) & ~is_frame, 1)
 
 
 def without_ruled_lines(pixels: np.ndarray) -> np.ndarray:
