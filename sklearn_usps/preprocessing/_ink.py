@@ -26,8 +26,9 @@ _SURROUNDINGS = (0.3, 0.12)
 _EDGES = (0.05, 0.15)
 #: Pages in pages that are looked at: a page on a desk, in a frame, with a margin.
 _MAX_DEPTH = 3
-#: Least length of a digit, in those of ink that seems to be its page.
-_MIN_LENGTH_ON_PAGE = 0.08
+#: Least length of a digit, in those of ink that seems to be its page. From the second on, they are
+#: the same ink.
+_MIN_LENGTH_ON_PAGE, _SAME_LENGTH = 0.08, 0.8
 #: Least contrast of ink on a page, in contrasts of the page. The darkest spots of blurred digits of
 #: load_digits have up to 0.35 of the contrast of the digit.
 _MIN_INK_ON_PAGE = 0.5
@@ -106,8 +107,9 @@ def _find_on_page(pixels: np.ndarray, page: Ink) -> Ink:
     on_page = [ink for ink in inks if ink.box.longer_side >= min_length and _is_on(ink, page)]
     if on_page:
         return _only_character(on_page, pixels.shape)
-    is_of_strokes = any(ink.box.longer_side > 0.8 * page.box.longer_side for ink in inks)
-    if page.is_plain or is_of_strokes:
+    # Neither a shadow nor a page is as long as one group of strokes.
+    is_stroke = any(ink.box.longer_side > _SAME_LENGTH * page.box.longer_side for ink in inks)
+    if page.is_plain or is_stroke:
         return page
     raise NoDigitError("no plain background along its border")
 
@@ -144,7 +146,7 @@ def _find_inside(smooth: np.ndarray, error: NoDigitError, depth: int) -> Ink:
             reasons.append(_more_telling(error, inner))
             if reasons[-1].is_final:
                 break
-    # Without a narrow edge, a rest of it may look like ink; a wide edge may cut the digit.
+    # Inside a narrow edge, a rest of it may look like ink; a wide edge may cut the digit.
     empty = [reason for reason in reasons if reason.seen is Seen.EMPTY_PAGE]
     raise [*empty, *reasons, error][0] from None
 
