@@ -83,7 +83,7 @@ def prepare_image(
     ------
     ValueError
         If the picture is too small or larger than `PIL.Image.MAX_IMAGE_PIXELS`; if it shows no
-        digit but a blank page, a block, a text, noise or ink that is cut off by the border, which
+        digit but a blank page, a block, a text, noise, a circled digit or one that is cut off, which
         the message says; if an array has another shape, dtype or range.
     TypeError
         If image is of another type, such as a list of pictures.

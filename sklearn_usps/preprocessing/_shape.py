@@ -6,6 +6,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
+from ._boxes import box_of
+
 #: Longer side of the ink of which the shape is judged, in pixels.
 _SIDE = 64
 #: Pieces of ink smaller than this part of the largest one are specks.
@@ -20,6 +22,7 @@ _BAR = 0.5, 0.3  # narrower ones, upright and lying, may be strokes, in lengths 
 _MAX_DISTANCE = 0.4  # between pieces, in lengths of the longer side; larger ones are apart
 _MAX_RUNS = 3.3, 4.0  # strokes across a row and a column, on average (2.3 and 3.1)
 _MAX_WIDTH = 8  # in heights (5.3, of a 5 in zip; others to 3.8)
+_MAX_ENCLOSED = 0.3  # length of what a piece surrounds, in those of the longer side (0)
 _TALL, _MAX_GAP = 0.5, 0.03  # of pieces side by side, in heights of the digit (0.6: 0.01)
 #: A page has at least this part of its area inside pixels with this part of its median contrast.
 _MIN_INSIDE, _STRONG = 0.004, 0.75
@@ -88,6 +91,8 @@ def no_digit_in(is_ink: np.ndarray) -> str | None:
         return f"{n_characters} characters side by side"
     if pieces.max() > 1 and _largest_gap(pieces) > _MAX_DISTANCE * max(height, width):
         return "ink in several places"
+    if _enclosed_length(pieces) > _MAX_ENCLOSED * max(height, width):
+        return "ink inside other ink, such as a digit in a circle"
     return None
 
 
@@ -104,6 +109,16 @@ def _characters_side_by_side(pieces: np.ndarray, height: int) -> int:
     tall.sort(key=lambda columns: columns.start)
     gaps = [right.start - left.stop for left, right in itertools.pairwise(tall)]
     return len(tall) if gaps and max(gaps) > _MAX_GAP * height else 0
+
+
+def _enclosed_length(pieces: np.ndarray) -> int:
+    """Return the longer side of the ink that a piece of ink surrounds, 0 if none does."""
+    lengths = [0]
+    for number in range(1, pieces.max() + 1) if pieces.max() > 1 else ():
+        enclosed = filled_ink(pieces == number) & (pieces > 0) & (pieces != number)
+        if enclosed.any():
+            lengths.append(box_of(enclosed).longer_side)
+    return max(lengths)
 
 
 def mean_thickness(distances: np.ndarray) -> float:

@@ -146,6 +146,12 @@ def shape(draw_shape, *corners, size=(120, 120)):
     return picture
 
 
+def circled(page):
+    page = page.copy()
+    ImageDraw.Draw(page).ellipse((8, 8, page.width - 9, page.height - 9), outline=0, width=6)
+    return page
+
+
 BLOCK = shape("rectangle", (30, 30), (90, 90))
 PAGE = ImageOps.invert(
     shape("polygon", (30, 35), (180, 30), (170, 175), (40, 180), size=(220, 220))
@@ -182,6 +188,11 @@ NO_DIGITS = {
     ),
     "digits": (text("0123456789", 40), "something wide|many strokes|pieces"),
     "a table": (text("0 1 2\n3 4 5\n6 7 8", 40, (200, 250)), "pieces"),
+    "a digit in a circle": (circled(drawing(2, margin=0.5)), "ink inside other ink"),
+    "a digit in a circle on a desk": (
+        on_desk(circled(drawing(2, margin=0.5)), 80),
+        "a page or a frame, in it ink inside other ink",
+    ),
     "a digit without its right part": (TWO.crop((0, 0, 66, 192)), "touches the border"),
     "a digit without its lower part": (TWO.crop((0, 0, 192, 96)), "touches the border"),
     "a quarter of a digit": (TWO.crop((0, 0, 66, 96)), "touches the border"),
@@ -209,6 +220,14 @@ def test_two_digits_are_refused():
     for page in (picture, on_desk(picture, 80)):
         with pytest.raises(ValueError, match="2 characters side by side"):
             find_ink(read_pixels(page))
+
+
+def test_zero_with_a_dot_is_a_digit():
+    zero = Image.new("L", (200, 200), 255)
+    draw = ImageDraw.Draw(zero)
+    draw.ellipse((60, 30, 140, 170), outline=0, width=14)
+    draw.ellipse((90, 90, 110, 110), fill=0)
+    assert find_ink(read_pixels(zero)).shape == (141, 81)
 
 
 def test_colors_of_ink_and_paper():
