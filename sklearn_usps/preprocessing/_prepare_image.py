@@ -83,8 +83,8 @@ def prepare_image(
     ------
     ValueError
         If the picture is too small or larger than `PIL.Image.MAX_IMAGE_PIXELS`; if it shows no
-        digit but a blank page, a block, a text, noise, a circled digit or one that is cut off, which
-        the message says; if an array has another shape, dtype or range.
+        digit but a blank page, a block, a text, noise, a circled digit or one that is cut off,
+        which the message says; if an array has another shape, dtype or range.
     TypeError
         If image is of another type, such as a list of pictures.
     OSError
