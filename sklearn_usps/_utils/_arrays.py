@@ -3,11 +3,11 @@
 scikit-learn's checks come afterwards. These stop conversions that numpy does silently.
 """
 
-import functools
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence, ValuesView
+from collections.abc import Iterator, Mapping, Sequence, ValuesView
+from contextlib import contextmanager
 
 import numpy as np
 import sklearn
@@ -33,16 +33,12 @@ _GRAY_MODES = {"1", "L", "F", "I", "I;16", "I;16L", "I;16B", "I;16N"}
 _PICTURE_FILE = re.compile(r".*\.(png|jpe?g|bmp|gif|tiff?|webp|p[bgpn]m)", re.IGNORECASE)
 
 
-def in_default_state(method: Callable) -> Callable:
-    """Let a method meet NaN and floating-point errors as in a fresh process."""
-
-    @functools.wraps(method)
-    def wrapper(*args, **kwargs):
-        errors = np.errstate(**NUMPY_ERRORS)  # type: ignore[arg-type]
-        with errors, sklearn.config_context(assume_finite=False):
-            return method(*args, **kwargs)
-
-    return wrapper
+@contextmanager
+def numpy_defaults() -> Iterator[None]:
+    """Let floating-point errors and NaN be treated as in a fresh process."""
+    errors = np.errstate(**NUMPY_ERRORS)  # type: ignore[arg-type]
+    with errors, sklearn.config_context(assume_finite=False):
+        yield
 
 
 def as_array(values, name: str):

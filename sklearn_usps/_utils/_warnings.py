@@ -1,5 +1,6 @@
 """Warnings that name a line of the user's program."""
 
+import contextlib
 import os
 import sys
 import warnings
@@ -7,9 +8,12 @@ from pathlib import Path
 
 import sklearn
 
-#: Beginnings of the paths of code that is not the user's: ours, and scikit-learn's that calls it.
-_OURS = tuple(
-    str(folder) + os.sep for folder in (Path(__file__).parents[1], Path(sklearn.__file__).parent)
+#: Beginnings of the paths of code that is not the user's: ours, and what calls it, scikit-learn and
+#: the decorators of contextlib.
+_OURS = (
+    str(Path(__file__).parents[1]) + os.sep,
+    str(Path(sklearn.__file__).parent) + os.sep,
+    contextlib.__file__,
 )
 
 

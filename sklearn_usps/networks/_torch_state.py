@@ -23,7 +23,7 @@ import numpy as np
 import sklearn
 import torch
 
-from .._utils._arrays import NUMPY_ERRORS
+from .._utils._arrays import NUMPY_ERRORS, numpy_defaults
 
 # The state of a thread
 
@@ -55,10 +55,8 @@ def _state_changes(device: torch.device | None) -> list[AbstractContextManager]:
     ]
     if device is not None and torch.empty(0).device.type not in ("cpu", device.type):
         changes.append(device)
-    if np.geterr() != NUMPY_ERRORS:
-        changes.append(np.errstate(**NUMPY_ERRORS))  # type: ignore[arg-type]
-    if sklearn.get_config()["assume_finite"]:
-        changes.append(sklearn.config_context(assume_finite=False))
+    if np.geterr() != NUMPY_ERRORS or sklearn.get_config()["assume_finite"]:
+        changes.append(numpy_defaults())
     if sys.float_info.min / 2 == 0:
         changes.append(_denormals())
     if device is not None and device.type == "cpu":
@@ -73,17 +71,6 @@ def _denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(True)
-
-
-def in_default_state(method: Callable) -> Callable:
-    """Let a method of an estimator run in the default state of a thread."""
-
-    @functools.wraps(method)
-    def wrapper(*args, **kwargs):
-        with default_state():
-            return method(*args, **kwargs)
-
-    return wrapper
 
 
 # The state of the process

@@ -9,7 +9,7 @@ from sklearn.utils import check_array, gen_batches
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from .._utils._arrays import in_default_state
+from .._utils._arrays import numpy_defaults
 from .._utils._images import check_width, flatten_images, resolve_image_shape
 from .._utils._sklearn import (
     StrOptions,
@@ -170,7 +170,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self.partial_fit(X)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    @in_default_state
+    @numpy_defaults()
     def partial_fit(self, X, y=None):
         """Update the mean and scale with more images, as if all had been passed to `fit` at once.
 
@@ -236,7 +236,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             mean, var, scale = mean.item(), var.item(), scale.item()
         self.mean_, self.var_, self.scale_ = mean, var, scale
 
-    @in_default_state
+    @numpy_defaults()
     def transform(self, X):
         """Normalize images.
 
@@ -273,7 +273,7 @@ class ImageNormalizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return X_tr
 
     @available_if(_has_inverse)
-    @in_default_state
+    @numpy_defaults()
     def inverse_transform(self, X):
         """Scale normalized images back; only with `method="global"` and `method="pixel"`.
 
