@@ -63,14 +63,16 @@ def as_picture(
     return _with_orientation(_to_picture(levels * light, noise, rng), orientation)
 
 
-def as_photograph(image, rng):
+def as_photograph(image, rng, sides=(240, 900)):
     """Render an image of a digit, bright on dark in [0, 1], as a photograph of a page.
+
+    Its height and width are drawn from `sides`, in pixels.
 
     A page of white or colored paper, plain, lined or squared, bears the digit in dark ink, or a
     board in chalk. It lies on a desk, is framed, fills the picture or is scanned with dark edges.
     Shadows with soft or hard edges, vignetting, perspective, blur, noise and JPEG come upon it.
     """
-    width, height = (int(rng.integers(240, 900)) for _ in range(2))
+    width, height = (int(rng.integers(*sides)) for _ in range(2))
     side = min(width, height)
     chalk = rng.random() < 0.15
     paper = np.array(_pick(rng, [(38, 58, 48), (44, 46, 50)] if chalk else _PAPERS), float)

@@ -1,9 +1,9 @@
 """The pixels of a picture: from a file, a Pillow image or an array, in any layout."""
 
+import functools
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -49,7 +49,7 @@ def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
     if isinstance(image, (str, os.PathLike, Image.Image)) or hasattr(image, "read"):
         picture = _open(image)
         width, height = picture.size
-        cut: Callable[[slice], np.ndarray] = partial(_cut, picture)
+        cut: Callable[[slice], np.ndarray] = functools.partial(_cut, picture)
         low, high = _value_range(picture)
     else:
         pixels = _as_channels_last(image)
@@ -235,3 +235,9 @@ def shrink(pixels: np.ndarray, step: int) -> np.ndarray:
     height, width = (length // step for length in pixels.shape[:2])
     blocks = pixels[: step * height, : step * width].reshape(height, step, width, step, -1)
     return blocks.mean(axis=(1, 3)) if step > 1 else pixels
+
+
+def color_difference(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the difference in the channel that differs most: red ink on green is ink."""
+    # Without a reduction along the short last axis, it takes less than a third of the time.
+    return functools.reduce(np.maximum, np.moveaxis(np.abs(pixels - others), -1, 0))

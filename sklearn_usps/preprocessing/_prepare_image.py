@@ -10,8 +10,10 @@ from scipy import ndimage
 
 from .._utils._images import check_two_sizes
 from .._utils._sklearn import StrOptions, validate_params
+from ._boxes import crop
 from ._ink import find_ink
 from ._pixels import read_pixels
+from ._shape import mean_thickness
 
 #: Strokes are measured and moved on a grid this many times finer than the image.
 _FINE = 8
@@ -81,8 +83,8 @@ def prepare_image(
     ------
     ValueError
         If the picture is too small or larger than `PIL.Image.MAX_IMAGE_PIXELS`; if it shows no
-        digit but a blank page, a block, a text, noise or ink that is cut off by the border, which
-        the message says; if an array has another shape, dtype or range.
+        digit but a blank page, a block, a text, noise, a circled digit or one that is cut off,
+        which the message says; if an array has another shape, dtype or range.
     TypeError
         If image is of another type, such as a list of pictures.
     OSError
@@ -160,7 +162,7 @@ def _deslant(ink: np.ndarray) -> np.ndarray:
     padded = np.pad(ink, ((1, 1), (room, room)))
     origin = [0, -slant * (len(padded) - 1) / 2]
     upright = ndimage.affine_transform(padded, [[1, 0], [slant, 1]], origin, order=1)
-    return _crop(upright / upright.max())  # interpolation makes thin strokes pale
+    return crop(upright / upright.max(), 0.5)  # interpolation makes thin strokes pale
 
 
 def _center(ink: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -178,8 +180,7 @@ def _adjust_thickness(ink: np.ndarray, thinnest: float, thickest: float) -> np.n
     ink = np.pad(ink, side // 8)
     is_ink = ink > 0.5
     inside = ndimage.distance_transform_edt(is_ink)
-    # Along a bar, the mean distance to its edges is a quarter of its thickness.
-    thickness = 4 * inside[is_ink].mean()
+    thickness = mean_thickness(inside)
     growth = (np.clip(thickness, thinnest * side, thickest * side) - thickness) / 2
     # Distances are at least 1 next to the edge, which lies between two pixels.
     if growth > 0:
@@ -188,11 +189,7 @@ def _adjust_thickness(ink: np.ndarray, thinnest: float, thickest: float) -> np.n
     elif growth < 0:
         growth = max(growth, 1 - inside.max())  # leaves the middle of the thickest stroke
         ink = ink * np.clip(inside + growth, 0, 1)
-    return _crop(ink)
-
-
-def _crop(ink: np.ndarray) -> np.ndarray:
-    return ink[ndimage.find_objects(1 * (ink >= 0.5))[0]]
+    return crop(ink, 0.5)
 
 
 def _resize(ink: np.ndarray, height: int, width: int) -> np.ndarray:

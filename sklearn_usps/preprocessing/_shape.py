@@ -6,6 +6,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
+from ._boxes import box_of
+
 #: Longer side of the ink of which the shape is judged, in pixels.
 _SIDE = 64
 #: Pieces of ink smaller than this part of the largest one are specks.
@@ -20,39 +22,12 @@ _BAR = 0.5, 0.3  # narrower ones, upright and lying, may be strokes, in lengths 
 _MAX_DISTANCE = 0.4  # between pieces, in lengths of the longer side; larger ones are apart
 _MAX_RUNS = 3.3, 4.0  # strokes across a row and a column, on average (2.3 and 3.1)
 _MAX_WIDTH = 8  # in heights (5.3, of a 5 in zip; others to 3.8)
+_MAX_ENCLOSED = 0.3  # length of what a piece surrounds, in those of the longer side (0)
 _TALL, _MAX_GAP = 0.5, 0.03  # of pieces side by side, in heights of the digit (0.6: 0.01)
-
-
-#: Rows and columns of a part of a picture.
-Box = tuple[slice, slice]
-
-
-def length(box: Box) -> int:
-    return max(part.stop - part.start for part in box)
-
-
-def enlarged(box: Box, width: float, shape: tuple[int, ...]) -> Box:
-    """Return a box with surroundings, `width` of its longer side, as far as the picture goes."""
-    more = max(2, round(width * max(part.stop - part.start for part in box)))
-    rows, columns = (
-        slice(max(0, part.start - more), min(n, part.stop + more))
-        for part, n in zip(box, shape, strict=False)
-    )
-    return rows, columns
-
-
-def scaled(box: Box, factor: int) -> Box:
-    rows, columns = (slice(factor * part.start, factor * part.stop) for part in box)
-    return rows, columns
-
-
-def moved(box: Box, origin: Box, sign: int = 1) -> Box:
-    """Return a box of the picture as one of the part `origin` of it, or with -1, the reverse."""
-    rows, columns = (
-        slice(part.start - sign * start.start, part.stop - sign * start.start)
-        for part, start in zip(box, origin, strict=True)
-    )
-    return rows, columns
+#: A page has at least this part of its area inside pixels with this part of its median contrast.
+_MIN_INSIDE, _STRONG = 0.004, 0.75
+#: Ink with a stroke of more lengths of its longer side, or with more of its box, may be a page.
+_COMPACT, _FULL = 0.28, 0.55
 
 
 def pieces_of(is_ink: np.ndarray) -> np.ndarray:
@@ -73,8 +48,8 @@ def page_in(is_ink: np.ndarray, contrast: np.ndarray) -> str | None:
     width, side = _stroke_width(reduced), max(reduced.shape) - 2
     likeness = _quadrilateral(reduced)
     if likeness > _MAX_QUADRILATERAL:
-        strong = is_ink & (contrast > 0.75 * np.median(contrast[is_ink]))
-        if (filled_ink(strong) > strong).sum() > 0.004 * filled.sum():
+        strong = is_ink & (contrast > _STRONG * np.median(contrast[is_ink]))
+        if (filled_ink(strong) > strong).sum() > _MIN_INSIDE * filled.sum():
             return "a page or a frame"
         is_lying = filled.shape[0] < filled.shape[1]
         if likeness > _MIN_BLOCK and width > _BAR[is_lying] * side:
@@ -86,7 +61,7 @@ def page_in(is_ink: np.ndarray, contrast: np.ndarray) -> str | None:
 def is_compact(is_ink: np.ndarray) -> bool:
     """Return True if strokes are as wide as a part of a page, in the light or in the shadow."""
     is_ink = _reduced(is_ink)
-    return _stroke_width(is_ink) > 0.28 * max(is_ink.shape) or is_ink.mean() > 0.55
+    return _stroke_width(is_ink) > _COMPACT * max(is_ink.shape) or is_ink.mean() > _FULL
 
 
 def filled_ink(is_ink: np.ndarray) -> np.ndarray:
@@ -110,20 +85,48 @@ def no_digit_in(is_ink: np.ndarray) -> str | None:
     pieces = pieces_of(is_ink)
     if pieces.max() > _MAX_PIECES:
         return f"{pieces.max()} pieces, such as noise or a text"
-    runs = [(np.diff(1 * is_ink, axis=axis) == 1).sum(axis)[1:-1].mean() for axis in (1, 0)]
-    if runs[0] > _MAX_RUNS[0] or runs[1] > _MAX_RUNS[1]:
+    if any(_strokes_across(is_ink, axis) > _MAX_RUNS[axis] for axis in (0, 1)):
         return "many strokes, such as noise or a text"
-    tall = [
-        columns
-        for rows, columns in ndimage.find_objects(pieces)
-        if rows.stop - rows.start > _TALL * height
-    ]
-    tall.sort(key=lambda columns: columns.start)
-    if any(b.start - a.stop > _MAX_GAP * height for a, b in itertools.pairwise(tall)):
-        return f"{len(tall)} characters side by side"
+    if n_characters := _characters_side_by_side(pieces, height):
+        return f"{n_characters} characters side by side"
     if pieces.max() > 1 and _largest_gap(pieces) > _MAX_DISTANCE * max(height, width):
         return "ink in several places"
+    if _enclosed_length(pieces) > _MAX_ENCLOSED * max(height, width):
+        return "ink inside other ink, such as a digit in a circle"
     return None
+
+
+def _strokes_across(is_ink: np.ndarray, axis: int) -> float:
+    """Return the mean number of strokes across the rows (axis 0) or columns (1) of padded ink."""
+    starts = np.diff(1 * is_ink, axis=1 - axis) == 1
+    return starts.sum(axis=1 - axis)[1:-1].mean()
+
+
+def _characters_side_by_side(pieces: np.ndarray, height: int) -> int:
+    """Return the number of tall pieces if there are gaps between them, otherwise 0."""
+    boxes = ndimage.find_objects(pieces)
+    tall = [columns for rows, columns in boxes if rows.stop - rows.start > _TALL * height]
+    tall.sort(key=lambda columns: columns.start)
+    gaps = [right.start - left.stop for left, right in itertools.pairwise(tall)]
+    return len(tall) if gaps and max(gaps) > _MAX_GAP * height else 0
+
+
+def _enclosed_length(pieces: np.ndarray) -> int:
+    """Return the longer side of the ink that a piece of ink surrounds, 0 if none does."""
+    lengths = [0]
+    for number in range(1, pieces.max() + 1) if pieces.max() > 1 else ():
+        enclosed = filled_ink(pieces == number) & (pieces > 0) & (pieces != number)
+        if enclosed.any():
+            lengths.append(box_of(enclosed).longer_side)
+    return max(lengths)
+
+
+def mean_thickness(distances: np.ndarray) -> float:
+    """Return the mean thickness of strokes from the distances of all pixels to the background.
+
+    Along a bar, the mean distance to its edges is a quarter of its thickness.
+    """
+    return 4 * distances[distances > 0].mean()
 
 
 def _stroke_width(is_ink: np.ndarray) -> float:
@@ -155,9 +158,8 @@ def _quadrilateral(filled: np.ndarray) -> float:
 def _largest_gap(pieces: np.ndarray) -> float:
     """Return the longest of the shortest jumps that lead to all pieces."""
     reached, gap = pieces == 1, 0.0
-    while not reached[pieces > 0].all():
-        distances = ndimage.distance_transform_edt(~reached)
-        others = np.where((pieces > 0) & ~reached, distances, np.inf)
-        gap = max(gap, others.min())
-        reached |= pieces == pieces.ravel()[others.argmin()]
+    while (missing := (pieces > 0) & ~reached).any():
+        distances = np.where(missing, ndimage.distance_transform_edt(~reached), np.inf)
+        gap = max(gap, distances.min())
+        reached |= pieces == pieces.ravel()[distances.argmin()]
     return gap

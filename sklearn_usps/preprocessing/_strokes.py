@@ -4,12 +4,14 @@ A stroke is narrow: a closing of the picture fills dark ones, an opening light o
 the edges of pages and shadows as they are.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from ._shape import Box, length
+from ._boxes import Box
+from ._pixels import color_difference
 
 #: Sides of the squares that no stroke contains, in longer sides of the picture: small for thin
 #: strokes close to other things, large for thick ones.
@@ -36,80 +38,67 @@ class Strokes:
 def find_strokes(pixels: np.ndarray) -> list[Strokes]:
     """Return the groups of strokes that do not touch the border, largest first."""
     smooth = ndimage.gaussian_filter(pixels, 1, axes=(0, 1))
-    found = {}
-    least = max(_MIN_LENGTH, _MIN_PART * min(pixels.shape[:2]))
+    min_length = max(_MIN_LENGTH, _MIN_PART * min(pixels.shape[:2]))
+    groups = {}  # by their place; of equal ones, the last is kept
     for square in _SQUARES:
         size = max(5, round(square * max(pixels.shape)))
         for sign in (1, -1):  # dark strokes, light strokes
             background = sign * ndimage.grey_closing(sign * smooth, (size, size, 1))
-            contrast = _contrast(smooth, background)
-            for box in _groups(_pieces(contrast)):
-                if length(box) >= least:
-                    key = tuple((part.start, part.stop) for part in box)
-                    found[key] = Strokes(box, background)
-    return sorted(found.values(), key=lambda strokes: length(strokes.box), reverse=True)
+            for box in _groups(_pieces(_contrast(smooth, background))):
+                if box.longer_side >= min_length:
+                    place = tuple((part.start, part.stop) for part in box)
+                    groups[place] = Strokes(box, background)
+    return sorted(groups.values(), key=lambda strokes: strokes.box.longer_side, reverse=True)
 
 
 def _contrast(pixels: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Return the difference between both where it is more than noise, which is filled as well."""
-    contrast = np.abs(background - pixels).max(axis=2)
+    contrast = color_difference(background, pixels)
     usual = np.median(contrast)
     noise = np.median(np.abs(contrast - usual))
     return np.where(contrast > max(_MIN_CONTRAST, usual + 6 * noise), contrast - usual, 0)
 
 
 def _pieces(contrast: np.ndarray) -> list[Box]:
-    """Return the boxes of the pieces of strokes that do not touch the border."""
-    found = []
+    """Return the boxes of the largest pieces of strokes that do not touch the border."""
+    height, width = contrast.shape
+    middle = Box(slice(2, height - 2), slice(2, width - 2))
+    pieces = [box for box in _strong_pieces(contrast) if middle.contains(box)]
+    pieces = [box for box in pieces if box.longer_side >= 3]
+    return sorted(pieces, key=lambda box: box.longer_side, reverse=True)[:_MAX_PIECES]
+
+
+def _strong_pieces(contrast: np.ndarray) -> Iterator[Box]:
+    """Yield the boxes of pieces of strokes without the pale lines that they touch."""
     labels, _ = ndimage.label(contrast, np.ones((3, 3)))
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
-        if length(box) < _MIN_LENGTH:
-            continue
-        values = np.where(labels[box] == number, contrast[box], 0)
-        # Pale lines that the ink touches are left out.
-        strong = values > 0.5 * np.percentile(values[values > 0], 95)
-        for part in ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]):
-            rows, columns = (
-                slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, part, strict=True)
-            )
-            touches = min(rows.start, columns.start) < 2 or any(
-                side.stop > n - 2 for side, n in zip((rows, columns), contrast.shape, strict=True)
-            )
-            if not touches and length((rows, columns)) >= 3:
-                found.append((rows, columns))
-    return sorted(found, key=length, reverse=True)[:_MAX_PIECES]
+    for number, piece in enumerate(ndimage.find_objects(labels), 1):
+        box = Box(*piece)
+        if box.longer_side >= _MIN_LENGTH:
+            values = np.where(labels[box] == number, contrast[box], 0)
+            strong = values > 0.5 * np.percentile(values[values > 0], 95)
+            for part in ndimage.find_objects(ndimage.label(strong, np.ones((3, 3)))[0]):
+                yield Box(*part).outside(box)
 
 
 def _groups(boxes: list[Box]) -> list[Box]:
-    """Join the boxes of pieces that are close to each other."""
+    """Join the boxes of pieces that are close to each other, the first two first."""
     boxes = list(boxes)
-    joined = True
-    while joined:
-        joined = False
-        for i, first in enumerate(boxes):
-            for j in range(i + 1, len(boxes)):
-                if _are_close(first, boxes[j]):
-                    second = boxes.pop(j)
-                    rows, columns = (
-                        slice(min(a.start, b.start), max(a.stop, b.stop))
-                        for a, b in zip(first, second, strict=True)
-                    )
-                    boxes[i] = rows, columns
-                    joined = True
-                    break
-            if joined:
-                break
+    while len(pairs := np.argwhere(_are_close(boxes))):
+        first, second = pairs[0]
+        boxes[first] = boxes[first].union(boxes.pop(second))
     return boxes
 
 
-def _are_close(first: Box, second: Box) -> bool:
-    gap = max(
-        max(a.start, b.start) - min(a.stop, b.stop) for a, b in zip(first, second, strict=True)
-    )
-    shorter, longer = sorted([length(first), length(second)])
-    if gap < 0 and longer > 2.5 * shorter:
-        return False  # a frame and what is in it
-    return gap <= 0.25 * shorter
+def _are_close(boxes: list[Box]) -> np.ndarray:
+    """Return a matrix, True above the diagonal where two boxes are close to each other."""
+    ends = np.array([[(part.start, part.stop) for part in box] for box in boxes]).reshape(-1, 2, 2)
+    starts, stops = ends[:, :, 0], ends[:, :, 1]
+    lengths = (stops - starts).max(axis=1)
+    shorter, longer = np.minimum.outer(lengths, lengths), np.maximum.outer(lengths, lengths)
+    gaps = np.maximum(starts[:, np.newaxis], starts) - np.minimum(stops[:, np.newaxis], stops)
+    gap = gaps.max(axis=2)
+    is_frame = (gap < 0) & (longer > 2.5 * shorter)  # of what is in it
+    return np.triu((gap <= 0.25 * shorter) & ~is_frame, 1)
 
 
 def without_ruled_lines(pixels: np.ndarray) -> np.ndarray:
@@ -125,30 +114,37 @@ def without_ruled_lines(pixels: np.ndarray) -> np.ndarray:
 
 
 def _without_lines_across(pixels: np.ndarray) -> np.ndarray | None:
+    """Return a picture with the lines across it filled, or None if there are too few."""
     smooth = ndimage.gaussian_filter(pixels, 0.7, axes=(0, 1))
     background = ndimage.grey_closing(smooth, (_LINE, 1, 1))
-    thin = _contrast(smooth, background) > 0
-    rows, columns = np.nonzero(thin)
-    height, width = thin.shape
-    slopes = np.arange(-_SLOPE, _SLOPE, 1.5 / width)
-    intercepts = np.round(rows[:, np.newaxis] - columns[:, np.newaxis] * slopes).astype(int)
-    margin = int(_SLOPE * width) + 2
-    keys = (intercepts + margin) * len(slopes) + np.arange(len(slopes))
-    n_rows = height + 2 * margin
-    counts = np.bincount(keys.ravel(), minlength=n_rows * len(slopes)).reshape(n_rows, -1)
-    is_line = np.zeros_like(thin)
-    n_lines = 0
-    while counts.max() > _MIN_LINE * width:
-        start, slope = np.unravel_index(counts.argmax(), counts.shape)
-        is_line |= np.abs(_distance(thin.shape, start - margin, slopes[slope])) <= 2
-        counts[max(0, start - 5) : start + 6] = 0
-        n_lines += 1
-    if n_lines < _MIN_LINES:
+    is_thin = _contrast(smooth, background) > 0
+    lines = _straight_lines(is_thin)
+    if len(lines) < _MIN_LINES:
         return None
-    is_line &= ndimage.binary_dilation(thin, np.ones((3, 1)))
+    rows, columns = np.ogrid[: is_thin.shape[0], : is_thin.shape[1]]
+    is_line = np.zeros_like(is_thin)
+    for start, slope in lines:
+        is_line |= np.abs(rows - start - slope * columns) <= 2
+    is_line &= ndimage.binary_dilation(is_thin, np.ones((3, 1)))
     return np.where(is_line[..., np.newaxis], background, pixels)
 
 
-def _distance(shape, start, slope):
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return rows - start - slope * columns
+def _straight_lines(is_thin: np.ndarray) -> list[tuple[int, float]]:
+    """Return the first row and the slope of each long line, by a Hough transform.
+
+    Each pixel counts for the lines of all slopes through it.
+    """
+    rows, columns = np.nonzero(is_thin)
+    height, width = is_thin.shape
+    slopes = np.arange(-_SLOPE, _SLOPE, 1.5 / width)
+    starts = np.round(rows[:, np.newaxis] - columns[:, np.newaxis] * slopes).astype(int)
+    margin = int(_SLOPE * width) + 2  # lines may start above or below the picture
+    shape = height + 2 * margin, len(slopes)
+    indices = (starts + margin) * len(slopes) + np.arange(len(slopes))
+    counts = np.bincount(indices.ravel(), minlength=shape[0] * shape[1]).reshape(shape)
+    lines = []
+    while counts.max() > _MIN_LINE * width:
+        start, slope = np.unravel_index(counts.argmax(), shape)
+        lines.append((int(start) - margin, float(slopes[slope])))
+        counts[max(0, start - 5) : start + 6] = 0
+    return lines

@@ -8,8 +8,9 @@ from sklearn.utils import check_random_state
 
 from .._utils._sklearn import StrOptions, validate_params
 from ..datasets import fetch_usps
+from ..preprocessing._boxes import crop
 from ..preprocessing._prepare_image import form_image
-from ._writing_styles import crop, vary_style
+from ._writing_styles import vary_style
 
 #: Height in pixels at which strokes are changed, four times that of the image.
 _HEIGHT, _FINE = 64, 4

@@ -12,6 +12,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from ..preprocessing._boxes import crop
+from ..preprocessing._shape import mean_thickness
+
 Line = Sequence[tuple[float, float]]
 
 #: Probabilities of the changes. Writers in USPS's own style must remain frequent.
@@ -30,11 +33,6 @@ def vary_style(ink: np.ndarray, digit: int, rng: np.random.Generator) -> np.ndar
     if digit == 9 and rng.random() < _HOOK:
         return _draw(ink, [_hook(ink, rng)], rng)
     return ink
-
-
-def crop(ink: np.ndarray, level: float) -> np.ndarray:
-    """Return the rows and columns from the first to the last with ink of at least `level`."""
-    return ink[ndimage.find_objects(1 * (ink >= level))[0]]
 
 
 def _flag(ink: np.ndarray, rng: np.random.Generator) -> Line:
@@ -105,8 +103,7 @@ def _draw(ink: np.ndarray, lines: Sequence[Line], rng: np.random.Generator) -> n
     room = len(ink) // 2
     padded = np.pad(ink, room)
     inside = ndimage.distance_transform_edt(padded > 0.5)
-    # Along a bar, the mean distance to its edges is a quarter of its thickness.
-    thickness = rng.uniform(0.75, 1.0) * 4 * inside[padded > 0.5].mean()
+    thickness = rng.uniform(0.75, 1.0) * mean_thickness(inside)
     picture = Image.fromarray(np.uint8(255 * padded))
     pen = ImageDraw.Draw(picture)
     for line in lines:

@@ -6,6 +6,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont, ImageOps
 from rendering import as_photograph, as_picture
 from sklearn.datasets import load_digits
 
+from sklearn_usps.preprocessing._boxes import crop
 from sklearn_usps.preprocessing._ink import find_ink
 from sklearn_usps.preprocessing._pixels import read_pixels
 
@@ -28,16 +29,16 @@ def drawing(digit, height=120, thickness=0.1, margin=0.3, ink=0, paper=255):
     return picture
 
 
-def found(picture):
-    """Return the digit that is found, as an image of 16 × 16 pixels."""
-    ink = find_ink(read_pixels(picture))
+def image_of(ink):
+    """Return ink as an image of 16 × 16 pixels."""
     image = Image.fromarray(ink.astype(np.float32))
     return np.asarray(image.resize((16, 16), Image.Resampling.BOX))
 
 
-def assert_same_digit(picture, digit):
-    likeness = np.corrcoef(found(picture).ravel(), found(drawing(digit)).ravel())[0, 1]
-    assert likeness > 0.7
+def likeness(picture, plain):
+    """Return the correlation of the digits found in a picture and in a plain one."""
+    images = [image_of(find_ink(read_pixels(shown))) for shown in (picture, plain)]
+    return np.corrcoef(*map(np.ravel, images))[0, 1]
 
 
 def on_desk(page, desk, margin=60):
@@ -86,15 +87,17 @@ def transparent_margin(page):
     return picture
 
 
+def turned(page, around):
+    return page.rotate(7, Image.Resampling.BICUBIC, fillcolor=around)
+
+
 SURROUNDINGS = {
     "a darker desk": lambda digit: on_desk(drawing(digit), 90),
     "a black desk": lambda digit: on_desk(drawing(digit), 0),
     "a lighter desk": lambda digit: on_desk(drawing(digit, paper=190), 250),
     "a large desk": lambda digit: on_desk(drawing(digit), 70, margin=250),
     "a desk, noise": lambda digit: noisy(on_desk(drawing(digit), 90)),
-    "a turned page": lambda digit: on_desk(drawing(digit, margin=0.6), 80).rotate(
-        4, Image.Resampling.BICUBIC, fillcolor=80
-    ),
+    "a turned page": lambda digit: turned(on_desk(drawing(digit, margin=0.6), 80), 80),
     "a note filled by thick ink": lambda digit: on_desk(
         drawing(digit, thickness=0.18, margin=0.15), 80
     ),
@@ -115,12 +118,19 @@ SURROUNDINGS = {
     "dark lines": lambda digit: ruled(drawing(digit), 60),
     "squares": lambda digit: ruled(drawing(digit), 150, squared=True),
 }
+#: The same digits on white, where they are not just `drawing(digit)`.
+PLAIN = {
+    "a turned page": lambda digit: turned(drawing(digit, margin=0.6), 255),
+    "a note filled by thick ink": lambda digit: drawing(digit, thickness=0.18),
+}
 
 
 @pytest.mark.parametrize("digit", STROKES)
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
 def test_digit_is_found(surroundings, digit):
-    assert_same_digit(SURROUNDINGS[surroundings](digit), digit)
+    plain = PLAIN.get(surroundings, drawing)(digit)
+    # The lowest, of a 4 in a hard shadow, is 0.962; different digits have up to 0.34.
+    assert likeness(SURROUNDINGS[surroundings](digit), plain) > 0.95
 
 
 def text(words, size, shape=(400, 200)):
@@ -134,6 +144,12 @@ def shape(draw_shape, *corners, size=(120, 120)):
     picture = Image.new("L", size, 255)
     getattr(ImageDraw.Draw(picture), draw_shape)(corners, fill=0)
     return picture
+
+
+def circled(page):
+    page = page.copy()
+    ImageDraw.Draw(page).ellipse((8, 8, page.width - 9, page.height - 9), outline=0, width=6)
+    return page
 
 
 BLOCK = shape("rectangle", (30, 30), (90, 90))
@@ -172,6 +188,11 @@ NO_DIGITS = {
     ),
     "digits": (text("0123456789", 40), "something wide|many strokes|pieces"),
     "a table": (text("0 1 2\n3 4 5\n6 7 8", 40, (200, 250)), "pieces"),
+    "a digit in a circle": (circled(drawing(2, margin=0.5)), "ink inside other ink"),
+    "a digit in a circle on a desk": (
+        on_desk(circled(drawing(2, margin=0.5)), 80),
+        "a page or a frame, in it ink inside other ink",
+    ),
     "a digit without its right part": (TWO.crop((0, 0, 66, 192)), "touches the border"),
     "a digit without its lower part": (TWO.crop((0, 0, 192, 96)), "touches the border"),
     "a quarter of a digit": (TWO.crop((0, 0, 66, 96)), "touches the border"),
@@ -201,11 +222,19 @@ def test_two_digits_are_refused():
             find_ink(read_pixels(page))
 
 
+def test_zero_with_a_dot_is_a_digit():
+    zero = Image.new("L", (200, 200), 255)
+    draw = ImageDraw.Draw(zero)
+    draw.ellipse((60, 30, 140, 170), outline=0, width=14)
+    draw.ellipse((90, 90, 110, 110), fill=0)
+    assert find_ink(read_pixels(zero)).shape == (141, 81)
+
+
 def test_colors_of_ink_and_paper():
     level = np.asarray(drawing(2))[:, :, np.newaxis] / 255
     for paper, ink in [((255, 240, 200), (20, 40, 160)), ((240, 200, 210), (160, 20, 30))]:
         page = Image.fromarray((level * paper + (1 - level) * ink).astype(np.uint8))
-        assert_same_digit(on_desk(page, (90, 60, 40)), 2)
+        assert likeness(on_desk(page, (90, 60, 40)), drawing(2)) > 0.95
 
 
 def test_whole_digit_is_found_in_blurred_pictures():
@@ -213,7 +242,7 @@ def test_whole_digit_is_found_in_blurred_pictures():
     digits = load_digits()
     rng = np.random.default_rng(0)
     plain = {"light_on_dark": False, "margin": 0.2, "noise": 0, "shadow": 0, "orientation": 1}
-    for image in digits.images[:120] / 16:
+    for image in digits.images[:60] / 16:
         ink = find_ink(read_pixels(as_picture(image, 180, rng=rng, **plain)))
         inked = np.argwhere(image > 0.5)
         height, width = (inked.max(axis=0) - inked.min(axis=0) + 1) * 108 / 8
@@ -236,23 +265,26 @@ def test_no_real_digit_is_refused(fetch, version):
     for index in chosen:
         size = int(np.exp(rng.uniform(np.log(28), np.log(400))))
         picture = as_picture(data.data[index].reshape(16, 16), size, rng=rng)
-        assert found(picture).max() > 0.5
+        assert find_ink(read_pixels(picture)).max() > 0.5
 
 
 @pytest.mark.real_data
 def test_digits_are_found_in_photographs(fetch):
     data = fetch(version="zip", subset="train")
     n_found = 0
-    for index in range(0, 7200, 300):
+    for index in range(0, 7200, 72):
         image = data.data[index].reshape(16, 16)
+        # Small photographs: the usual ones, up to 900 pixels a side, take three times as long.
+        photograph = as_photograph(image, np.random.default_rng(index), sides=(200, 400))
         try:
-            ink = found(as_photograph(image, np.random.default_rng(index)))
+            ink = find_ink(read_pixels(photograph))
         except ValueError:
             continue
-        box = np.argwhere(image > 0.3)
-        (top, left), (bottom, right) = box.min(axis=0), box.max(axis=0) + 1
-        cropped = Image.fromarray(image[top:bottom, left:right])
-        cropped = np.asarray(cropped.resize((16, 16), Image.Resampling.BOX))
-        is_bar = (right - left) < 0.4 * (bottom - top)
-        n_found += is_bar or np.corrcoef(ink.ravel(), cropped.ravel())[0, 1] > 0.5
-    assert n_found >= 22  # of 24
+        cropped = crop(image, 0.3)
+        height, width = cropped.shape
+        if width < 0.4 * height:  # a bar fills any image; found ones are at most 0.32 wide
+            n_found += ink.shape[1] < 0.45 * ink.shape[0]
+        else:
+            # Perspective and blur leave 0.58 and more; the two wrong ones have 0.4 and -0.2.
+            n_found += np.corrcoef(image_of(ink).ravel(), image_of(cropped).ravel())[0, 1] > 0.5
+    assert n_found >= 95  # of 100; 97 measured
