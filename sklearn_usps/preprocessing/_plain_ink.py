@@ -110,7 +110,8 @@ def ink_before(
     faint = contrast > max(_FAINT_INK * highest, _MIN_SIGNAL * noise)
     _refuse_page(pieces_of(faint) > 0, contrast)
     _refuse_contact(digit, region)
-    if reason := no_digit_in(digit[box_of(digit)]):
+    box = box_of(digit)
+    if reason := no_digit_in(digit[box], faint[box]):
         raise NoDigitError(reason, Seen.OTHER_INK)
     # Relative to the median, strokes become thicker and small holes close: of `load_digits`
     # drawn as pictures for "zip", 5.5 % are misread, and 4.5 % relative to this quantile.

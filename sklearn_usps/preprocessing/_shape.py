@@ -76,9 +76,12 @@ def _reduced(is_ink: np.ndarray) -> np.ndarray:
     return np.pad(is_ink[step // 2 :: step, step // 2 :: step], 1)
 
 
-def no_digit_in(is_ink: np.ndarray) -> str | None:
-    """Return a name for ink, cropped, that has not the shape of a digit."""
-    is_ink = _reduced(is_ink)
+def no_digit_in(is_ink: np.ndarray, is_faint_ink: np.ndarray) -> str | None:
+    """Return a name for ink, cropped, that has not the shape of a digit.
+
+    The fainter ink may join parts of it, unless it is as wide as two digits.
+    """
+    is_ink, is_faint_ink = _reduced(is_ink), _reduced(is_faint_ink)
     height, width = (n - 2 for n in is_ink.shape)
     if width > _MAX_WIDTH * height:
         return "something wide, such as a line or a word"
@@ -87,13 +90,21 @@ def no_digit_in(is_ink: np.ndarray) -> str | None:
         return f"{pieces.max()} pieces, such as noise or a text"
     if any(_strokes_across(is_ink, axis) > _MAX_RUNS[axis] for axis in (0, 1)):
         return "many strokes, such as noise or a text"
-    if n_characters := _characters_side_by_side(pieces, height):
+    joined = _pieces_with(is_ink, is_faint_ink)
+    apart = joined * is_ink if width <= height else pieces
+    if n_characters := _characters_side_by_side(apart, height):
         return f"{n_characters} characters side by side"
-    if pieces.max() > 1 and _largest_gap(pieces) > _MAX_DISTANCE * max(height, width):
+    if joined.max() > 1 and _largest_gap(joined) > _MAX_DISTANCE * max(height, width):
         return "ink in several places"
     if _enclosed_length(pieces) > _MAX_ENCLOSED * max(height, width):
         return "ink inside other ink, such as a digit in a circle"
     return None
+
+
+def _pieces_with(is_ink: np.ndarray, is_faint_ink: np.ndarray) -> np.ndarray:
+    """Return the pieces of fainter ink that have ink, numbered from 1."""
+    pieces, _ = ndimage.label(is_faint_ink | is_ink, np.ones((3, 3)))
+    return ndimage.label(np.isin(pieces, pieces[is_ink]), np.ones((3, 3)))[0]
 
 
 def _strokes_across(is_ink: np.ndarray, axis: int) -> float:
