@@ -27,11 +27,11 @@ class Box(NamedTuple):
         return Box(*(slice(factor * a.start, factor * a.stop) for a in self))
 
     def inside(self, part: "Box") -> "Box":
-        """Return the box of a picture as one of a part of it."""
+        """Return the box in the coordinates of a part of the picture."""
         return Box(*(slice(a.start - b.start, a.stop - b.start) for a, b in _pairs(self, part)))
 
     def outside(self, part: "Box") -> "Box":
-        """Return the box of a part of a picture as one of the picture."""
+        """Return the box, in the coordinates of a part, in those of the picture."""
         return Box(*(slice(a.start + b.start, a.stop + b.start) for a, b in _pairs(self, part)))
 
     def union(self, other: "Box") -> "Box":

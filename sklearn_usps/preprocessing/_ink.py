@@ -88,7 +88,10 @@ def _find(pixels: np.ndarray) -> Ink:
 
 
 def _find_without_lines(pixels: np.ndarray, reason: NoDigitError) -> Ink:
-    """Return the ink of the digit in a picture that for a reason shows none on plain background."""
+    """Return the ink of the digit in a picture without its ruled lines, or among all strokes.
+
+    `reason` is the one for which the picture as it is shows none on plain background.
+    """
     unruled = without_ruled_lines(pixels)
     if unruled is not pixels:
         try:
@@ -143,12 +146,12 @@ def _find_inside(smooth: np.ndarray, error: NoDigitError, depth: int) -> Ink:
         try:
             return _find_on_plain(smooth, interior, depth + 1)
         except NoDigitError as inner:
-            reasons.append(_more_telling(error, inner))
+            reasons.append(_combined_reason(error, inner))
             if reasons[-1].is_final:
                 break
     # Inside a narrow edge, a rest of it may look like ink; a wide edge may cut the digit.
-    empty = [reason for reason in reasons if reason.seen is Seen.EMPTY_PAGE]
-    raise [*empty, *reasons, error][0] from None
+    empty = (reason for reason in reasons if reason.seen is Seen.EMPTY_PAGE)
+    raise next(empty, reasons[0] if reasons else error) from None
 
 
 def _interiors(page: np.ndarray) -> Iterator[np.ndarray]:
@@ -160,7 +163,7 @@ def _interiors(page: np.ndarray) -> Iterator[np.ndarray]:
             yield interior
 
 
-def _more_telling(error: NoDigitError, inner: NoDigitError) -> NoDigitError:
+def _combined_reason(error: NoDigitError, inner: NoDigitError) -> NoDigitError:
     """Return the reason why neither the picture nor the page in it shows a digit."""
     if error.seen is not Seen.PAGE:  # perhaps a shadow
         return error

@@ -24,6 +24,7 @@ _MAX_RUNS = 3.3, 4.0  # strokes across a row and a column, on average (2.3 and 3
 _MAX_WIDTH = 8  # in heights (5.3, of a 5 in zip; others to 3.8)
 _MAX_ENCLOSED = 0.3  # length of what a piece surrounds, in those of the longer side (0)
 _TALL, _MAX_GAP = 0.5, 0.03  # of pieces side by side, in heights of the digit (0.6: 0.01)
+_MAX_JOINED_GAP = 0.1  # of pieces that faint ink joins, if both are no wider than high
 #: A page has at least this part of its area inside pixels with this part of its median contrast.
 _MIN_INSIDE, _STRONG = 0.004, 0.75
 #: Ink with a stroke of more lengths of its longer side, or with more of its box, may be a page.
@@ -77,11 +78,11 @@ def _reduced(is_ink: np.ndarray) -> np.ndarray:
 
 
 def no_digit_in(is_ink: np.ndarray, is_faint_ink: np.ndarray) -> str | None:
-    """Return a name for ink, cropped, that has not the shape of a digit.
+    """Return the reason why cropped ink has not the shape of a digit, None if it has.
 
-    The fainter ink may join parts of it, unless it is as wide as two digits.
+    Fainter ink may join parts of it.
     """
-    is_ink, is_faint_ink = _reduced(is_ink), _reduced(is_faint_ink)
+    whole, is_ink, is_faint_ink = is_ink, _reduced(is_ink), _reduced(is_faint_ink)
     height, width = (n - 2 for n in is_ink.shape)
     if width > _MAX_WIDTH * height:
         return "something wide, such as a line or a word"
@@ -90,19 +91,21 @@ def no_digit_in(is_ink: np.ndarray, is_faint_ink: np.ndarray) -> str | None:
         return f"{pieces.max()} pieces, such as noise or a text"
     if any(_strokes_across(is_ink, axis) > _MAX_RUNS[axis] for axis in (0, 1)):
         return "many strokes, such as noise or a text"
-    joined = _pieces_with(is_ink, is_faint_ink)
-    apart = joined * is_ink if width <= height else pieces
-    if n_characters := _characters_side_by_side(apart, height):
+    joined = _joined_pieces(pieces > 0, is_faint_ink)
+    n_characters, gap = _tall_pieces(pieces)
+    is_joined = width <= height and _tall_pieces(joined * (pieces > 0))[1] <= _MAX_GAP * height
+    if gap > (_MAX_JOINED_GAP if is_joined else _MAX_GAP) * height:
         return f"{n_characters} characters side by side"
     if joined.max() > 1 and _largest_gap(joined) > _MAX_DISTANCE * max(height, width):
         return "ink in several places"
-    if _enclosed_length(pieces) > _MAX_ENCLOSED * max(height, width):
+    # In the reduced ink, a thin circle has gaps.
+    if _enclosed_length(pieces_of(whole)) > _MAX_ENCLOSED * max(whole.shape):
         return "ink inside other ink, such as a digit in a circle"
     return None
 
 
-def _pieces_with(is_ink: np.ndarray, is_faint_ink: np.ndarray) -> np.ndarray:
-    """Return the pieces of fainter ink that have ink, numbered from 1."""
+def _joined_pieces(is_ink: np.ndarray, is_faint_ink: np.ndarray) -> np.ndarray:
+    """Return the pieces of fainter ink that contain ink, numbered from 1."""
     pieces, _ = ndimage.label(is_faint_ink | is_ink, np.ones((3, 3)))
     return ndimage.label(np.isin(pieces, pieces[is_ink]), np.ones((3, 3)))[0]
 
@@ -113,13 +116,14 @@ def _strokes_across(is_ink: np.ndarray, axis: int) -> float:
     return starts.sum(axis=1 - axis)[1:-1].mean()
 
 
-def _characters_side_by_side(pieces: np.ndarray, height: int) -> int:
-    """Return the number of tall pieces if there are gaps between them, otherwise 0."""
+def _tall_pieces(pieces: np.ndarray) -> tuple[int, int]:
+    """Return the number of tall pieces of padded ink, and the widest gap between two of them."""
+    height = len(pieces) - 2
     boxes = ndimage.find_objects(pieces)
     tall = [columns for rows, columns in boxes if rows.stop - rows.start > _TALL * height]
     tall.sort(key=lambda columns: columns.start)
     gaps = [right.start - left.stop for left, right in itertools.pairwise(tall)]
-    return len(tall) if gaps and max(gaps) > _MAX_GAP * height else 0
+    return len(tall), max(gaps, default=0)
 
 
 def _enclosed_length(pieces: np.ndarray) -> int:

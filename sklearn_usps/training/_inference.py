@@ -25,12 +25,13 @@ if TYPE_CHECKING:
 
 #: Number of images to evaluate at once on an accelerator, and everywhere during training.
 INFERENCE_BATCH_SIZE = 512
-#: On the CPU, the number of images to predict at once, and the largest number of their pixels. The
-#: default network takes 1.8 ms for one image, which alone would take 0.6 ms, and 42 µs for each of
-#: many, in batches of 512 34 to 41 µs; "luacnn", the smallest, 0.6 (0.4) ms and 4 (1.4) µs.
-#: The rows of a matrix product of MKL differ in bits by their position where they are fewer than 16
-#: or, with AVX2, 32, 64, 128 or 256; not where they are a multiple of 24, with one thread or two.
-_CPU_BATCH_SIZE, _CPU_BATCH_PIXELS = 24, 24 * 48 * 48
+#: On the CPU, the number of images to predict at once, and the largest number of their pixels.
+#: The rows of a matrix product of MKL differ in bits by their position if a thread computes a
+#: number of them that the kernel has no multiple of. With AVX-512, 48 rows are equal at each number
+#: of threads tried, 1 to 6; with AVX2 at 1 to 4, and 24, 32, 64, 72, 120, 128 and 256 rows are not.
+#: 48 images of 16 × 16 pixels take the default network 1.4 ms (2 threads); one of them would take
+#: 0.6 ms.
+_CPU_BATCH_SIZE, _CPU_BATCH_PIXELS = 48, 48 * 48 * 48
 
 
 def predict_scores(trainer: Trainer, X, *, with_shifts: bool = False) -> np.ndarray:

@@ -146,10 +146,19 @@ def shape(draw_shape, *corners, size=(120, 120)):
     return picture
 
 
-def circled(page):
+def circled(page, width=6):
     page = page.copy()
-    ImageDraw.Draw(page).ellipse((8, 8, page.width - 9, page.height - 9), outline=0, width=6)
+    ImageDraw.Draw(page).ellipse((8, 8, page.width - 9, page.height - 9), outline=0, width=width)
     return page
+
+
+def underlined_17():
+    picture = Image.new("L", (180, 240), 255)
+    draw = ImageDraw.Draw(picture)
+    draw.line((55, 30, 55, 200), fill=0, width=12)
+    draw.line([(85, 36), (140, 36), (105, 200)], fill=0, width=12, joint="curve")
+    draw.line((40, 190, 150, 190), fill=180, width=10)
+    return picture.filter(ImageFilter.GaussianBlur(1))
 
 
 BLOCK = shape("rectangle", (30, 30), (90, 90))
@@ -189,6 +198,11 @@ NO_DIGITS = {
     "digits": (text("0123456789", 40), "something wide|many strokes|pieces"),
     "a table": (text("0 1 2\n3 4 5\n6 7 8", 40, (200, 250)), "pieces"),
     "a digit in a circle": (circled(drawing(2, margin=0.5)), "ink inside other ink"),
+    "a digit in a thin circle": (
+        circled(drawing(2, height=250, margin=0.5), width=2),
+        "ink inside other ink",
+    ),
+    "two digits above a pale line": (underlined_17(), "2 characters side by side"),
     "a digit in a circle on a desk": (
         on_desk(circled(drawing(2, margin=0.5)), 80),
         "a page or a frame, in it ink inside other ink",
