@@ -1,7 +1,7 @@
 """Predictions of a trained network, in batches of one size.
 
 The kernels of torch differ between batch sizes in the last bits. Since all batches are of one size,
-the last one filled up, the figures of an image do not depend on the other images.
+the last one filled up, the outputs for an image do not depend on the other images.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CPU_BATCH_SIZE, _CPU_BATCH_PIXELS = 48, 48 * 48 * 48
 
 
 def predict_scores(trainer: Trainer, X, *, with_shifts: bool = False) -> np.ndarray:
-    """Return figures of which the largest is that of the predicted class, as `predict_log_proba`.
+    """Return scores, of which that of the predicted class is the largest, as `predict_log_proba`.
 
     They are the logits, unless the mean over shifted images or the network's own probabilities
     decide.
