@@ -73,6 +73,21 @@ def _denormals() -> Iterator[None]:
         torch.set_flush_denormal(True)
 
 
+def in_default_state(method: Callable) -> Callable:
+    """Let a method of an estimator run in the default state of a thread.
+
+    `default_state` itself, as a decorator, would hold a generator: methods of classes in a notebook
+    could not be sent to other processes.
+    """
+
+    @functools.wraps(method)
+    def wrapper(*args, **kwargs):
+        with default_state():
+            return method(*args, **kwargs)
+
+    return wrapper
+
+
 # The state of the process
 
 

@@ -26,7 +26,7 @@ from .._utils._arrays import check_labels
 from .._utils._images import check_two_sizes
 from .._utils._sklearn import _check_partial_fit_first_call
 from ..networks._registry import build_network
-from ..networks._torch_state import default_state
+from ..networks._torch_state import default_state, in_default_state
 from ..training._config import (
     TrainingConfig,
     find_saved_device,
@@ -77,7 +77,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
         for name in _METHODS & set(vars(cls)):
-            setattr(cls, name, default_state()(getattr(cls, name)))
+            setattr(cls, name, in_default_state(getattr(cls, name)))
 
     def set_params(self, **params):
         """Set parameters, also those of nested estimators, as in scikit-learn.

@@ -275,7 +275,7 @@ def test_no_real_digit_is_refused(fetch, version):
     chosen = [
         *sums.argsort()[:10],
         *sums.argsort()[-10:],
-        *[4289, 7808],
+        *([4289, 7808] if version == "roweis" else []),
         *rng.choice(len(sums), 60, replace=False),
     ]
     for index in chosen:
