@@ -79,7 +79,7 @@ def make_picture_digits(*, subset="train", random_state=0, data_home=None):
     cases, the nearest other image of "roweis" in 0.8 %.
 
     On other writers' digits, scikit-learn's `load_digits` drawn as pictures, the classifier of
-    ``python -m sklearn_usps train --data pictures`` has an error of 3.8 % (mean of three seeds). It
+    ``python -m sklearn_usps train --data pictures`` has an error of 4.2 % (mean of five seeds). It
     is about 14 % without the changed ways of writing, and 24 % with training on "roweis" and
     pictures prepared for it.
 
