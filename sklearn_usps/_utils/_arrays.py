@@ -36,7 +36,7 @@ _PICTURE_FILE = re.compile(r".*\.(png|jpe?g|bmp|gif|tiff?|webp|p[bgpn]m)", re.IG
 @contextmanager
 def numpy_defaults() -> Iterator[None]:
     """Let floating-point errors and NaN be treated as in a fresh process."""
-    errors = np.errstate(**NUMPY_ERRORS)  # type: ignore[arg-type]
+    errors = np.errstate(**NUMPY_ERRORS)  # type: ignore[arg-type]  # a dict of str
     with errors, sklearn.config_context(assume_finite=False):
         yield
 

@@ -24,9 +24,8 @@ class SeededCode:
     """User code in a training: a network, an augmentation or an optimizer.
 
     It may draw from torch's global generator, which in this context has its own state, kept between
-    uses. Threads take turns. They do so for each block of batches
-    rather than for each training, so that no thread waits long and callbacks, which may wait for
-    other threads, run between the turns.
+    uses. Threads take turns, for each block of batches rather than for each training, so that no
+    thread waits long and callbacks, which may wait for other threads, run between the turns.
     """
 
     def __init__(self, generator: torch.Generator, device: str = "cpu"):

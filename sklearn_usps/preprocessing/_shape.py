@@ -128,12 +128,14 @@ def _tall_pieces(pieces: np.ndarray) -> tuple[int, int]:
 
 def _enclosed_length(pieces: np.ndarray) -> int:
     """Return the longer side of the ink that a piece of ink surrounds, 0 if none does."""
-    lengths = [0]
-    for number in range(1, pieces.max() + 1) if pieces.max() > 1 else ():
+    longest, n_pieces = 0, pieces.max()
+    if n_pieces == 1:
+        return 0
+    for number in range(1, n_pieces + 1):
         enclosed = filled_ink(pieces == number) & (pieces > 0) & (pieces != number)
         if enclosed.any():
-            lengths.append(box_of(enclosed).longer_side)
-    return max(lengths)
+            longest = max(longest, box_of(enclosed).longer_side)
+    return longest
 
 
 def mean_thickness(distances: np.ndarray) -> float:

@@ -211,7 +211,7 @@ NO_DIGITS = {
     "a digit without its lower part": (TWO.crop((0, 0, 192, 96)), "touches the border"),
     "a quarter of a digit": (TWO.crop((0, 0, 66, 96)), "touches the border"),
     "the middle of a digit": (TWO.crop((60, 60, 132, 132)), "touches the border"),
-    "a cut digit on a desk": (on_desk(TWO.crop((0, 0, 86, 192)), 80), "touches the|several"),
+    "a cut digit on a desk": (on_desk(TWO.crop((0, 0, 86, 192)), 80), "several characters"),
     "a gradient": (
         Image.fromarray(np.tile(np.arange(0, 256, 2, np.uint8), (100, 1))),
         "no plain background",
