@@ -24,7 +24,9 @@ from sklearn.pipeline import make_pipeline
 
 from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformation, fetch_usps
 
-STRONG = RandomDeformation(rotation=15, scale=0.2, shear=0.25, shift=1.5, elastic_alpha=12)
+STRONG = RandomDeformation(
+    rotation=15, scale=0.2, shear=0.25, shift=0.094, elastic_displacement=0.04
+)
 
 
 def cover(images):

@@ -27,7 +27,7 @@ DeformationDisplay.from_estimator(RandomDeformation(), digits, random_state=0)
 # %%
 # Too strong a deformation turns some digits into other digits and makes others unreadable.
 
-strong = RandomDeformation(rotation=60, scale=0.4, shear=0.8, elastic_alpha=40)
+strong = RandomDeformation(rotation=60, scale=0.4, shear=0.8, elastic_displacement=0.14)
 display = DeformationDisplay.from_estimator(strong, digits, random_state=0)
 display.ax_.set_title("Too strong")
 

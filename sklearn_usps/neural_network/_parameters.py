@@ -24,7 +24,7 @@ CONSTRAINTS: dict[str, list] = {
     "lr_schedule": [StrOptions({"constant", *SCHEDULES})],
     "lr_scaling": [StrOptions({"none", *SCALINGS})],
     "sampling": [StrOptions({"shuffle", "replacement"})],
-    "batch_size": [Interval(Integral, 1, None, closed="left")],
+    "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "max_epochs": [Interval(Integral, 1, None, closed="left")],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
     "label_smoothing": [Interval(Real, 0, 1, closed="left")],

@@ -40,34 +40,37 @@ class RandomDeformation(BaseEstimator):
         Largest slant, in [0, 1e9]. Each row moves to the right by its height above the center of
         the image times a factor drawn uniformly from [-shear, shear].
 
-    shift : float, default=1.2
-        Largest distance in pixels, in [0, 1e9]. Each image moves to the right and down by two
-        independent distances drawn uniformly from [-shift, shift].
+    shift : float, default=0.075
+        Largest distance, in [0, 1e9], in shorter sides of the image: 1.2 pixels for 16 × 16. Each
+        image moves to the right and down by two independent distances drawn uniformly from
+        [-shift, shift].
 
-    elastic_alpha : float, default=10.0
-        Strength of the elastic deformation, in [0, 1e9]: the factor α of Simard et al. [1]_. With
-        `elastic_sigma` of one pixel or more, pixels move by distances of standard deviation
-        ``elastic_alpha / (elastic_sigma * sqrt(12 * pi))`` along each axis, 0.54 pixels by default.
+    elastic_displacement : float, default=0.034
+        Strength of the elastic deformation [1]_, in [0, 1e9]: the standard deviation of the
+        distance by which pixels move along each axis, in shorter sides of the image.
 
-    elastic_sigma : float, default=3.0
-        Standard deviation in pixels of the Gaussian that smooths the elastic deformation, in
-        (0, 1e9]. Small values make strokes tremble, large values bend the image as a whole.
+    elastic_sigma : float, default=0.1875
+        Standard deviation of the Gaussian that smooths the elastic deformation, in (0, 1e9], in
+        shorter sides of the image. Small values make strokes tremble, large values bend the image
+        as a whole.
 
     Notes
     -----
     All draws are independent for each image and each call. The image is slanted, stretched and
     rotated around its center, in this order, and then shifted. Values between pixels are
     interpolated bilinearly; outside of the image, the nearest pixel of its border is repeated. With
-    `rotation`, `scale`, `shear`, `shift` and `elastic_alpha` all zero, images are unchanged.
+    `rotation`, `scale`, `shear`, `shift` and `elastic_displacement` all zero, images are unchanged.
+    All parameters are relative, so that the same values suit images of other sizes.
 
     The elastic deformation is that of [1]_, section 2: each pixel takes the value found a
     displacement away. The two components of the displacements are independent fields of independent
-    numbers, uniform in [-1, 1], smoothed by a Gaussian and multiplied by `elastic_alpha`. Two
-    details differ from [1]_ or are left open there. The field extends three standard deviations
-    beyond the border, so that pixels at the border move as much as those in the middle. And the
-    numbers lie `elastic_sigma` pixels apart where this is more than one, multiplied by the square
-    root of this distance along each axis: after the smoothing, variances and correlations are the
-    same as with one number per pixel, at a fraction of the cost.
+    numbers, uniform in [-1, 1], smoothed by a Gaussian and multiplied by a factor. Three details
+    differ from [1]_ or are left open there. The parameter is the standard deviation of the
+    displacements instead of the factor: `elastic_displacement` is ``alpha / (sigma * sqrt(12 *
+    pi))`` for the α and σ of [1]_ if σ is a pixel or more, both in pixels. The field extends three
+    standard deviations beyond the border, so that pixels at the border move as much as those in the
+    middle. And the numbers lie σ apart where this is more than a pixel: after the smoothing, the
+    correlations are the same as with one number per pixel, at a fraction of the cost.
 
     References
     ----------
@@ -95,7 +98,7 @@ class RandomDeformation(BaseEstimator):
         "scale": [Interval(Real, 0, 1, closed="left")],
         "shear": [Interval(Real, 0, _LARGEST, closed="both")],
         "shift": [Interval(Real, 0, _LARGEST, closed="both")],
-        "elastic_alpha": [Interval(Real, 0, _LARGEST, closed="both")],
+        "elastic_displacement": [Interval(Real, 0, _LARGEST, closed="both")],
         "elastic_sigma": [Interval(Real, 0, _LARGEST, closed="right")],
     }
 
@@ -105,15 +108,15 @@ class RandomDeformation(BaseEstimator):
         rotation: float = 12.0,
         scale: float = 0.15,
         shear: float = 0.2,
-        shift: float = 1.2,
-        elastic_alpha: float = 10.0,
-        elastic_sigma: float = 3.0,
+        shift: float = 0.075,
+        elastic_displacement: float = 0.034,
+        elastic_sigma: float = 0.1875,
     ):
         self.rotation = rotation
         self.scale = scale
         self.shear = shear
         self.shift = shift
-        self.elastic_alpha = elastic_alpha
+        self.elastic_displacement = elastic_displacement
         self.elastic_sigma = elastic_sigma
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -158,7 +161,7 @@ class RandomDeformation(BaseEstimator):
         )
         with without_autocast:  # which would place pixels in bfloat16, to a hundredth
             origins = self._affine_origins(images, generator)
-            if self.elastic_alpha > 0:
+            if self.elastic_displacement > 0:
                 origins += self._elastic_displacements(images, generator)
         # grid_sample counts from -1 at one border of the image to 1 at the other.
         height, width = images.shape[2:]
@@ -175,7 +178,8 @@ class RandomDeformation(BaseEstimator):
         import torch
 
         n_images, _, height, width = images.shape
-        limits = [math.radians(self.rotation), self.shear] + 2 * [self.scale] + 2 * [self.shift]
+        shift = self.shift * min(height, width)
+        limits = [math.radians(self.rotation), self.shear] + 2 * [self.scale] + 2 * [shift]
         draws = _uniform((n_images, 6), images, generator) * images.new_tensor(limits)
         angle, slant, stretch_x, stretch_y, shift_x, shift_y = draws.unbind(1)
         stretch_x, stretch_y = 1 + stretch_x, 1 + stretch_y
@@ -198,11 +202,14 @@ class RandomDeformation(BaseEstimator):
     def _elastic_displacements(self, images, generator):
         """Return the shift of each pixel's origin by the elastic deformation, in the same shape."""
         n_images, _, height, width = images.shape
-        smooth_rows = _gaussian_weights(height, self.elastic_sigma, images)
-        smooth_columns = _gaussian_weights(width, self.elastic_sigma, images)
+        side = min(height, width)
+        smooth_rows = _gaussian_weights(height, side * self.elastic_sigma, images)
+        smooth_columns = _gaussian_weights(width, side * self.elastic_sigma, images)
         noise = _uniform((n_images, 2, len(smooth_columns), len(smooth_rows)), images, generator)
+        # The variance of the numbers is a third.
+        factor = math.sqrt(3) * side * self.elastic_displacement
         # Weights on the right of a batch are one large product, on its left many small ones.
-        return (noise @ smooth_rows).transpose(2, 3) @ (self.elastic_alpha * smooth_columns)
+        return (noise @ smooth_rows).transpose(2, 3) @ (factor * smooth_columns)
 
 
 def _uniform(shape, images, generator):
@@ -212,7 +219,10 @@ def _uniform(shape, images, generator):
 
 
 def _gaussian_weights(size, sigma, images):
-    """Return the weight of each random number (rows) in each of `size` pixels (columns)."""
+    """Return the weight of each random number (rows) in each of `size` pixels (columns).
+
+    The weighted sums have the variance of the numbers.
+    """
     import torch
 
     sigma = max(sigma, 1e-3)  # already all weight is on one number, and divisions don't overflow
@@ -222,6 +232,7 @@ def _gaussian_weights(size, sigma, images):
     kind = {"dtype": images.dtype, "device": images.device}
     numbers = distance * (torch.arange(n_numbers, **kind) - beyond)
     offsets = torch.arange(size, **kind) - numbers[:, None]
-    # A softmax is a Gaussian that sums to one. Independent numbers add up by their squares, hence
-    # the root: fewer of them must weigh more for the same variance.
-    return (-0.5 * (offsets / sigma) ** 2).softmax(dim=0) / math.sqrt(distance)
+    weights = (-0.5 * (offsets / sigma) ** 2).softmax(dim=0)
+    return weights / weights.norm(
+        dim=0
+    )  # of independent numbers, the squares add up to the variance

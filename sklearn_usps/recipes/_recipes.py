@@ -51,7 +51,9 @@ def _luacnn_normalized(random_state):
 
 
 def _minibatch(random_state):
-    augmentation = RandomDeformation(rotation=10, scale=0.1, shear=0.15, shift=1, elastic_alpha=8)
+    augmentation = RandomDeformation(
+        rotation=10, scale=0.1, shear=0.15, shift=0.0625, elastic_displacement=0.027
+    )
     classifier = ConvNetClassifier(
         network="luacnn",
         lr=0.02,

@@ -38,7 +38,7 @@ class TrainingConfig:
     #: True if the network states the sizes of its layers on the meta device, as those by name do.
     sizes_by_module: bool
     sampling: str
-    batch_size: int
+    batch_size: int | str
     max_epochs: int
     label_smoothing: float
     #: ``augmentation(images, generator)`` returns the deformed images of a block of batches.

@@ -11,7 +11,7 @@ import torch
 from skorch.callbacks import EpochTimer
 from skorch.history import History
 
-from ._data import BatchIterator, batch_slices, draw_samples
+from ._data import BatchIterator, batch_slices, choose_batch_size, draw_samples
 from ._trainer import Trainer
 
 
@@ -88,7 +88,8 @@ class MultiTaskTrainer(Trainer):
             return super().get_iterator(dataset)
         tasks = self._tasks_of(torch.from_numpy(dataset.targets)).numpy()
         rows = [np.flatnonzero(tasks == task) for task in range(len(self.tasks))]
-        sampler = MultiTaskSampler([len(part) for part in rows], self.batch_size)
+        sizes = [len(part) for part in rows]
+        sampler = MultiTaskSampler(sizes, choose_batch_size(self.batch_size, max(sizes)))
 
         def sample(n_samples):
             return sampler.order(rows, self.config.sampling, self.generator)

@@ -24,7 +24,14 @@ from ..networks._torch_state import default_state
 from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
 from ._config import TrainingConfig
 from ._contexts import TrainingContexts
-from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
+from ._data import (
+    BatchIterator,
+    Block,
+    WeightedSubset,
+    batch_slices,
+    choose_batch_size,
+    draw_samples,
+)
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
 from .optim._learning_rates import SCHEDULES, rate_factors
 from .optim._time_limit import PacedSchedule
@@ -294,8 +301,11 @@ class Trainer(NeuralNetClassifier):
         """Skip skorch's search for the classes, which are known: it copies all images."""
 
     def get_iterator(self, dataset, training=False):
-        batch_size = self.batch_size if training else INFERENCE_BATCH_SIZE
-        slices = batch_slices(len(dataset), batch_size)
+        n_samples = len(dataset)
+        batch_size = INFERENCE_BATCH_SIZE
+        if training:
+            batch_size = choose_batch_size(self.batch_size, n_samples)
+        slices = batch_slices(n_samples, batch_size)
         sample = self._sample if training else None
         return BatchIterator(dataset, self.config.image_shape, slices, sample=sample)
 

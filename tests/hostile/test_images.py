@@ -159,7 +159,7 @@ limits = st.one_of(st.floats(0, 1e6), st.floats(min_value=0), st.just(1e-300), s
             "scale": st.floats(0, 1, exclude_max=True),
             "shear": limits,
             "shift": limits,
-            "elastic_alpha": limits,
+            "elastic_displacement": limits,
             "elastic_sigma": limits,
         }
     ),

@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from sklearn_usps import RandomDeformation
 
-UNCHANGED = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic_alpha": 0}
+UNCHANGED = {"rotation": 0, "scale": 0, "shear": 0, "shift": 0, "elastic_displacement": 0}
 
 
 def generator(seed=0):
@@ -65,8 +65,8 @@ def test_images_of_any_size(shape):
 
 
 def test_parameters_are_uniform_and_applied_in_the_order_documented():
-    limits = {"rotation": 20.0, "scale": 0.2, "shear": 0.3, "shift": 2.0}
-    maps, shifts = affine_maps(RandomDeformation(**limits, elastic_alpha=0))
+    limits = {"rotation": 20.0, "scale": 0.2, "shear": 0.3, "shift": 2 / 32}
+    maps, shifts = affine_maps(RandomDeformation(**limits, elastic_displacement=0))
     # Slant first, then stretch, is an upper triangle; then rotate: a QR decomposition.
     turned, triangle = np.linalg.qr(maps)
     signs = np.sign(np.diagonal(triangle, axis1=1, axis2=2))
@@ -83,7 +83,7 @@ def test_parameters_are_uniform_and_applied_in_the_order_documented():
 
 
 @pytest.mark.parametrize(
-    ("name", "limit"), [("rotation", 15), ("scale", 0.3), ("shear", 0.3), ("shift", 2)]
+    ("name", "limit"), [("rotation", 15), ("scale", 0.3), ("shear", 0.3), ("shift", 0.06)]
 )
 def test_each_parameter_does_one_thing(name, limit):
     maps, shifts = affine_maps(RandomDeformation(**{**UNCHANGED, name: limit}), n_images=100)
@@ -106,6 +106,19 @@ def test_each_parameter_does_one_thing(name, limit):
         assert np.ptp(maps, axis=0).max() > limit / 50
 
 
+@pytest.mark.parametrize("shape", [(28, 28), (8, 8), (16, 24)])
+def test_deformation_follows_the_size_of_the_image(shape):
+    """Seen at the same size, images of any size move alike."""
+    y, x = np.mgrid[: shape[0], : shape[1]] - (np.array(shape)[:, None, None] - 1) / 2
+    ramps = [torch.tensor(np.tile(ramp, (4000, 1, 1, 1))) for ramp in (x, y)]
+    for params in ({"shift": 0.1}, {"elastic_displacement": 0.05}):
+        augmentation = RandomDeformation(**{**UNCHANGED, **params})
+        moved = np.concatenate([augmentation(ramp, generator()).numpy() for ramp in ramps], axis=1)
+        center = (moved - np.stack([x, y]))[:, :, shape[0] // 2, shape[1] // 2] / min(shape)
+        expected = 0.1 / math.sqrt(3) if "shift" in params else 0.05
+        assert_allclose(center.std(axis=0), expected, rtol=0.05)
+
+
 def test_angles_are_those_of_square_pixels_in_images_that_are_not_square():
     tall = torch.zeros(200, 1, 41, 21)
     tall[:, :, 10:31, 10] = 1.0
@@ -118,14 +131,12 @@ def test_angles_are_those_of_square_pixels_in_images_that_are_not_square():
     assert_allclose(spread, upright, rtol=0.05)
 
 
-@pytest.mark.parametrize(("alpha", "sigma"), [(8.0, 3.0), (4.0, 1.0), (40.0, 6.5)])
-def test_elastic_displacements_have_the_variance_and_correlation_of_smoothed_noise(alpha, sigma):
-    augmentation = RandomDeformation(
-        **{**UNCHANGED, "elastic_alpha": alpha, "elastic_sigma": sigma}
-    )
+@pytest.mark.parametrize(("expected", "sigma"), [(0.4, 3.0), (0.3, 1.0), (1.0, 6.5), (0.5, 0.6)])
+def test_elastic_displacements_have_the_variance_and_correlation_of_smoothed_noise(expected, sigma):
+    relative = {"elastic_displacement": expected / 32, "elastic_sigma": sigma / 32}
+    augmentation = RandomDeformation(**{**UNCHANGED, **relative})
     y, x = np.mgrid[:32, :32] - 15.5
     moved = origins(augmentation, 4000) - np.stack([x, y])
-    expected = alpha / (sigma * math.sqrt(12 * math.pi))
     # At the border, only movements along it can be measured.
     places = [moved[:, 0, 16, 16], moved[:, 1, 16, 16], moved[:, 1, 16, 0], moved[:, 0, 31, 16]]
     assert_allclose(np.std(places, axis=1), expected, rtol=0.05)
@@ -134,7 +145,7 @@ def test_elastic_displacements_have_the_variance_and_correlation_of_smoothed_noi
     def correlation(first, second):
         return np.corrcoef(first, second)[0, 1]
 
-    for distance in (1, 4, 8):
+    for distance in (1, 4, 8) if sigma >= 1 else (4, 8):
         gaussian = math.exp(-(distance**2) / (4 * sigma**2))
         for pixel in (13, 14, 15):
             along = correlation(moved[:, 0, pixel, 12], moved[:, 0, pixel, 12 + distance])
@@ -143,16 +154,18 @@ def test_elastic_displacements_have_the_variance_and_correlation_of_smoothed_noi
 
 
 def test_elastic_displacements_without_smoothing_are_uniform_and_independent():
-    augmentation = RandomDeformation(**{**UNCHANGED, "elastic_alpha": 2.0, "elastic_sigma": 0.01})
+    relative = {"elastic_displacement": 1 / 32, "elastic_sigma": 1e-4}
+    augmentation = RandomDeformation(**{**UNCHANGED, **relative})
     y, x = np.mgrid[:32, :32] - 15.5
     moved = origins(augmentation, 2000) - np.stack([x, y])
-    assert_uniform(moved[:, 0, 10, 10], -2, 2)
-    assert_uniform(moved[:, 1, 20, 11], -2, 2)
+    limit = math.sqrt(3)  # of a standard deviation of one
+    assert_uniform(moved[:, 0, 10, 10], -limit, limit)
+    assert_uniform(moved[:, 1, 20, 11], -limit, limit)
     assert abs(np.corrcoef(moved[:, 0, 10, 10], moved[:, 0, 10, 11])[0, 1]) < 0.08
 
 
 def test_the_border_is_replicated():
-    far = RandomDeformation(rotation=180, scale=0.9, shear=2, shift=50, elastic_alpha=100)
+    far = RandomDeformation(rotation=180, scale=0.9, shear=2, shift=3, elastic_displacement=0.3)
     bright = torch.full((50, 1, 16, 16), 0.7)
     assert_allclose(far(bright, generator()), bright, atol=1e-5)
 
@@ -187,9 +200,7 @@ def test_each_image_and_each_call_is_deformed_in_its_own_way():
 def test_deformed_copies_of_few_digits_improve_a_classifier():
     X, y = load_digits(return_X_y=True)
     images = torch.tensor(X[:100], dtype=torch.float32).reshape(-1, 1, 8, 8)
-    # The defaults are for images of twice this size.
-    augmentation = RandomDeformation(shift=0.5, elastic_alpha=2, elastic_sigma=1.5)
-    copies = augmentation(images.repeat(20, 1, 1, 1), generator()).flatten(1).numpy()
+    copies = RandomDeformation()(images.repeat(20, 1, 1, 1), generator()).flatten(1).numpy()
     nearest = KNeighborsClassifier(1)
     alone = nearest.fit(X[:100], y[:100]).score(X[100:], y[100:])
     helped = nearest.fit(np.vstack([X[:100], copies]), np.tile(y[:100], 21))
@@ -203,7 +214,10 @@ def test_deformed_copies_of_few_digits_improve_a_classifier():
         ({"scale": 1.0}, r"The 'scale' parameter of RandomDeformation .* Got 1.0 instead"),
         ({"shear": "much"}, r"The 'shear' parameter of RandomDeformation .* Got 'much' instead"),
         ({"shift": float("nan")}, r"The 'shift' parameter of RandomDeformation"),
-        ({"elastic_alpha": -0.1}, r"The 'elastic_alpha' parameter of RandomDeformation"),
+        (
+            {"elastic_displacement": -0.1},
+            r"The 'elastic_displacement' parameter of RandomDeformation",
+        ),
         ({"elastic_sigma": 0}, r"The 'elastic_sigma' parameter of RandomDeformation"),
     ],
 )
@@ -221,16 +235,16 @@ def test_invalid_images(shape):
 
 
 def test_parameters_can_be_searched_but_pipelines_find_no_transformer():
-    augmentation = clone(RandomDeformation(rotation=7)).set_params(shift=2)
+    augmentation = clone(RandomDeformation(rotation=7)).set_params(shift=0.1)
     assert augmentation.get_params() == {
         "rotation": 7,
         "scale": 0.15,
         "shear": 0.2,
-        "shift": 2,
-        "elastic_alpha": 10.0,
-        "elastic_sigma": 3.0,
+        "shift": 0.1,
+        "elastic_displacement": 0.034,
+        "elastic_sigma": 0.1875,
     }
-    assert repr(augmentation) == "RandomDeformation(rotation=7, shift=2)"
+    assert repr(augmentation) == "RandomDeformation(rotation=7, shift=0.1)"
     assert not hasattr(augmentation, "fit")
     assert not hasattr(augmentation, "transform")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from sklearn_usps import ConvNetClassifier, MultiTaskConvNetClassifier
 from sklearn_usps.training._multitask_trainer import MultiTaskSampler
 
 
@@ -43,3 +44,11 @@ def test_each_repetition_of_a_small_task_has_an_order_of_its_own():
     repetitions = small[:150].reshape(6, 25)
     assert [sorted(order) for order in repetitions.tolist()] == [[*range(900, 925)]] * 6
     assert len(np.unique(repetitions, axis=0)) == 6
+
+
+def test_auto_batch_size_follows_the_largest_task():
+    network = ConvNetClassifier(network="luacnn", max_epochs=1, augmentation=None, random_state=0)
+    classifier = MultiTaskConvNetClassifier(network)
+    task = np.repeat(["many", "few"], [640, 40])
+    classifier.fit(np.zeros((680, 16)), np.arange(680) % 2, task=task)
+    assert classifier.net_.history[-1]["train_batch_count"] == 64

@@ -56,6 +56,41 @@ class Fading(Frozen):
         return super().forward(images) / (1 + (self.batches - 20).abs())
 
 
+# Batches
+
+
+@pytest.mark.parametrize(
+    ("n_images", "batches"),
+    [
+        (50, [8] * 6 + [2]),  # at least 8 images
+        (640, [10] * 64),  # 64 batches
+        (8200, [128] * 64 + [8]),  # at most 128 images
+    ],
+)
+def test_auto_batch_size_follows_the_number_of_training_images(n_images, batches):
+    sizes = []
+
+    class Sizes(Callback):
+        def on_batch_end(self, net, batch, **kwargs):
+            sizes.append(len(batch[0]))
+
+    X = np.zeros((n_images, 16))
+    params = {"network": "luacnn", "max_epochs": 1, "augmentation": None, "random_state": 0}
+    classifier = ConvNetClassifier(**params, callbacks=[Sizes()])
+    classifier.fit(X, np.arange(n_images) % 2)
+    assert sizes == batches
+
+
+def test_auto_batch_size_counts_only_the_images_that_are_trained_on():
+    """Held-out images and images of weight zero are not among them."""
+    X, y = np.zeros((1280, 16)), np.arange(1280) % 2
+    params = {"network": "luacnn", "max_epochs": 1, "augmentation": None, "random_state": 0}
+    stopping = ConvNetClassifier(**params, early_stopping=True, validation_fraction=0.5).fit(X, y)
+    weighted = ConvNetClassifier(**params).fit(X, y, sample_weight=np.arange(1280) < 640)
+    for classifier in (stopping, weighted):
+        assert classifier.net_.history[-1]["train_batch_count"] == 64
+
+
 # History
 
 
