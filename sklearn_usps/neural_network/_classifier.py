@@ -46,15 +46,16 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         Shape of the image in each row of X. By default, that of a three-dimensional X, else a
         square if the number of features is one, else, with a warning, a single row of pixels.
 
-    optimizer : {"adamw", "sgd"} or class, default="adamw"
-        AdamW [2]_, stochastic gradient descent with momentum, or a class of :mod:`torch.optim`,
-        passed `lr`, and `momentum` and `weight_decay` if its signature has them.
+    optimizer : {"adamw", "muon", "sgd"} or class, default="adamw"
+        AdamW [2]_; Muon [12]_ for the filters of convolutions and AdamW for all else; stochastic
+        gradient descent with momentum; or a class of :mod:`torch.optim`, passed `lr`, and
+        `momentum` and `weight_decay` if its signature has them.
 
     lr : float, default=0.02
         Learning rate, in (0, inf); with a schedule, the maximum.
 
     momentum : float, default=0.9
-        Momentum of "sgd", in [0, 1). "adamw" ignores it.
+        Momentum of "muon" and "sgd", in [0, 1). "adamw" ignores it.
 
     weight_decay : float, default=0.01
         Weight decay, in [0, inf).
@@ -120,6 +121,10 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         Device to compute on, also by its index as "cuda:1". "auto" takes the first available of
         "cuda", "mps" and "cpu".
 
+    precision : {"float32", "bfloat16"}, default="float32"
+        Precision of the network in training steps. "bfloat16" is faster on processors with AMX and
+        on recent GPUs, with a warning "float32" elsewhere. Weights and predictions are float32.
+
     random_state : int, RandomState instance or None, default=None
         Seed of all random numbers. With an int, fits on the CPU are the same to the bit for equal
         numbers of torch threads.
@@ -180,6 +185,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
     .. [9] R. Collobert et al., "NLP (Almost) from Scratch", JMLR 12:2493-2537, 2011, section 3.4.
     .. [10] Y. LeCun et al., "Efficient BackProp", Neural Networks: Tricks of the Trade, 1998.
     .. [11] A. Krizhevsky et al., "ImageNet Classification with Deep CNNs", NIPS 2012, section 4.1.
+    .. [12] K. Jordan et al., "Muon", 2024, https://kellerjordan.github.io/posts/muon/
 
     Examples
     --------
@@ -223,6 +229,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         n_iter_no_change=10,
         callbacks=None,
         device="auto",
+        precision="float32",
         random_state=None,
         verbose=0,
     ):
@@ -249,6 +256,7 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         self.n_iter_no_change = n_iter_no_change
         self.callbacks = callbacks
         self.device = device
+        self.precision = precision
         self.random_state = random_state
         self.verbose = verbose
 

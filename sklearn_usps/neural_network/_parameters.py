@@ -37,6 +37,7 @@ CONSTRAINTS: dict[str, list] = {
     "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
     "callbacks": [list, tuple, None],
     "device": [str, torch.device],
+    "precision": [StrOptions({"float32", "bfloat16"})],
     "random_state": ["random_state"],
     "verbose": ["verbose"],
 }

@@ -18,7 +18,7 @@ from .optim._optimizers import find_optimizer
 #: The parameters that a configuration takes over without a change.
 _UNCHANGED = (
     *("lr", "lr_schedule", "lr_scaling", "sampling", "batch_size", "max_epochs"),
-    *("label_smoothing", "verbose"),
+    *("label_smoothing", "precision", "verbose"),
 )
 #: The process that imported this module, or the fork that computes in one thread already.
 _process = os.getpid()
@@ -50,6 +50,8 @@ class TrainingConfig:
     deadline: float | None
     #: "cpu", "mps", or "cuda" with or without an index, such as "cuda:1".
     device: str
+    #: "float32" or "bfloat16", of the outputs of layers in training steps.
+    precision: str
     verbose: int
 
     def __post_init__(self):
@@ -190,6 +192,19 @@ def _count_devices(kind: str) -> int:
     if kind == "cuda":
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
     return int(kind == "cpu" or torch.backends.mps.is_available())
+
+
+def has_fast_bfloat16(device: str) -> bool:
+    """Return True if training is faster in bfloat16 than in float32 on a device.
+
+    On a CPU it is with AMX, in 0.6 of the time. With AVX512_BF16 it takes about as long, and where
+    bfloat16 is emulated twice as long (AVX-512) or eight times (AVX2).
+    """
+    if device.startswith("cuda"):
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Older versions of torch lack the function.
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return device == "cpu" and bool(capabilities.get("amx_bf16"))
 
 
 def use_one_thread_in_fork() -> None:

@@ -1,4 +1,4 @@
-"""The contexts in which a training runs code of the user."""
+"""The contexts in which a training runs networks, and code of the user."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import nn
 
+from .._utils._warnings import warn_user
 from ..networks._own_code import SeededCode, is_user_code
 from ..networks._torch_state import float32_by_default
-from ._config import TrainingConfig
+from ._config import TrainingConfig, has_fast_bfloat16
 
 
 class TrainingContexts:
@@ -34,9 +35,13 @@ class TrainingContexts:
         self.augmentation: AbstractContextManager = nullcontext()
         #: Context of a training step, and of the loss of a validation batch.
         self.step: AbstractContextManager = nullcontext()
+        #: Context of the network in a training step.
+        self.forward: AbstractContextManager = nullcontext()
 
     def seed(self, generator: torch.Generator) -> None:
         """Start a training: draw the seed of the random numbers of a user's code, if any runs."""
+        if self.config.precision == "bfloat16":
+            self.forward = _bfloat16(self.config.device)
         if not self.config.optimizer_options.get("fused"):
             # torch's optimizers keep numbers in the default dtype.
             self.step = float32_by_default
@@ -49,3 +54,14 @@ class TrainingContexts:
             seeded = SeededCode(generator, self.config.device)
             self.step = seeded if self.has_own_step else self.step
             self.augmentation = seeded if self.has_own_augmentation else nullcontext()
+
+
+def _bfloat16(device: str) -> AbstractContextManager:
+    """Return the context of computations in bfloat16, or with a warning of those in float32."""
+    if has_fast_bfloat16(device):
+        return torch.autocast(torch.device(device).type, torch.bfloat16)
+    warn_user(
+        f"precision='bfloat16' would be slower on this {device.upper()} than 'float32', in which "
+        "the network is trained therefore. Processors with the instructions AMX are faster in it."
+    )
+    return nullcontext()

@@ -116,7 +116,7 @@ class MultiTaskTrainer(Trainer):
             if len(rows):
                 own_targets = targets[rows] - begin
                 own_weights = None if weights is None else weights[rows]
-                own_logits = network(images[rows].to(self.device))
+                own_logits = self.compute_logits(network, images[rows])
                 loss = self.mean_loss(network, own_logits, own_targets, own_weights)
                 total = total + self.task_weights[self.tasks[task]] * loss
                 own_logits = own_logits.detach().cpu()

@@ -15,7 +15,7 @@ from skorch.history import History
 from torch import nn
 
 from ._trainer import Trainer
-from .optim._optimizers import FUSED_STATES
+from .optim._optimizers import fused_state
 
 #: Largest number of layers of a network, and of tasks, in a file.
 MAX_LAYERS = 1000
@@ -97,9 +97,9 @@ def _load_optimizer_state(trainer: Trainer, arrays: dict[str, dict]) -> None:
 def _check_fused_state(optimizer: str, parameters: list, state: dict[int, dict]) -> None:
     """Check the shapes of tensors beside the parameters, which fused kernels do not look at."""
     for i, tensors in state.items():
-        expected = {
-            name: () if name == "step" else parameters[i].shape for name in FUSED_STATES[optimizer]
-        }
+        shape = parameters[i].shape
+        names = fused_state(optimizer, parameters[i])
+        expected = {name: () if name == "step" else shape for name in names}
         if {name: tensor.shape for name, tensor in tensors.items()} not in ({}, expected):
             raise ValueError("the optimizer's state is not that of the weights")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -349,7 +350,13 @@ class Trainer(NeuralNetClassifier):
         return {"loss": self.get_loss(logits, targets, weights=weights), "y_pred": logits}
 
     def infer(self, x, **fit_params):
-        return self.module_(x.to(self.device), **fit_params)
+        return self.compute_logits(self.module_, x)
+
+    def compute_logits(self, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        """Return the outputs of a network, in training computed in the precision configured."""
+        with self.contexts_.forward if network.training else nullcontext():
+            logits = network(images.to(self.device))
+        return logits.float() if getattr(logits, "dtype", None) == torch.bfloat16 else logits
 
     def get_loss(self, y_pred, y_true, X=None, training=False, weights=None):
         expected = (len(y_true), self.n_classes)

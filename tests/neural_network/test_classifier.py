@@ -19,6 +19,7 @@ from torch import nn
 
 from sklearn_usps import ConvNetClassifier, ImageNormalizer, RandomDeformation
 from sklearn_usps.networks._registry import NETWORKS
+from sklearn_usps.training.optim._muon import Muon
 
 FAST = {"max_epochs": 2, "batch_size": 32, "augmentation": None, "random_state": 0}
 
@@ -81,6 +82,7 @@ def test_learns_with_a_network_of_the_user(network, bars):
     ("optimizer", "type_", "taken"),
     [
         ("adamw", torch.optim.AdamW, {"lr": 0.01, "weight_decay": 0.25}),
+        ("muon", Muon, {"lr": 0.01, "momentum": 0.75, "weight_decay": 0.25}),
         ("sgd", torch.optim.SGD, {"lr": 0.01, "momentum": 0.75, "weight_decay": 0.25}),
         (torch.optim.RMSprop, torch.optim.RMSprop, {"lr": 0.001, "momentum": 0.75}),
         (torch.optim.LBFGS, torch.optim.LBFGS, {"lr": 0.01}),

@@ -138,13 +138,13 @@ def test_a_random_state_beyond_its_numbers_is_refused(tmp_path):
         assert "it has a random state beyond its numbers" in file.refusal()
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 def test_optimizer_states_have_the_shapes_of_the_weights(optimizer, bars, tmp_path):
     """Fused kernels look at no sizes, and would corrupt the heap in `partial_fit`."""
     model = ConvNetClassifier(**{**SMALL, "optimizer": optimizer}).fit(*bars)
     file = ModelFile(model, tmp_path / "model.skops")
     states = file.state["_net_state"]["content"]["optimizer_state"]["content"]
-    name = {"adamw": "exp_avg", "sgd": "momentum_buffer"}[optimizer]
+    name = "exp_avg" if optimizer == "adamw" else "momentum_buffer"
     next(iter(states.values()))["content"][name] = file.array(np.zeros(1, dtype=np.float32))
     assert "the optimizer's state is not that of the weights" in file.refusal()
 

@@ -36,7 +36,7 @@ def figures(classifier):
     return [{k: v for k, v in row.items() if k != "dur"} for row in classifier.history_]
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", torch.optim.LBFGS])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd", torch.optim.LBFGS])
 @pytest.mark.parametrize("network", ["convnet", "luacnn"])
 def test_calls_of_partial_fit_are_epochs_of_fit(optimizer, network, bars):
     X, y = bars
@@ -104,7 +104,11 @@ def through_pickle(classifier):
 @pytest.mark.parametrize(
     ("network", "optimizer", "copier"),
     [
-        *product(["convnet", Linear, ChannelsLast], ["adamw", "sgd", Counting], [through_pickle]),
+        *product(
+            ["convnet", Linear, ChannelsLast],
+            ["adamw", "muon", "sgd", Counting],
+            [through_pickle],
+        ),
         ("convnet", "adamw", copy.deepcopy),
         (Linear, torch.optim.LBFGS, through_pickle),  # torch's L-BFGS refuses ChannelsLast
     ],

@@ -1,7 +1,7 @@
 """Optimizers, by name and for many networks at once.
 
 To add an optimizer by name, add it to `OPTIMIZERS`, to `BATCHED_OPTIMIZERS` a version for many
-networks at once and, if it has a fused kernel, to `FUSED_STATES` the names of its state.
+networks at once, if it can be had, and to `fused_state` the names of its state.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import inspect
 
 import torch
 
+from ._muon import Muon
+
 #: The optimizers that have a name.
-OPTIMIZERS = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
-#: The state that fused kernels keep of each parameter, by the names of the classes.
-FUSED_STATES = {"AdamW": {"step", "exp_avg", "exp_avg_sq"}, "SGD": {"momentum_buffer"}}
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon, "sgd": torch.optim.SGD}
 
 
 def find_optimizer(
@@ -31,9 +31,16 @@ def find_optimizer(
             f"{optimizer!r} instead."
         )
     accepted = inspect.signature(found).parameters
-    fused = fused and isinstance(optimizer, str) and found.__name__ in FUSED_STATES
     options = {name: value for name, value in options.items() if name in accepted}
+    fused = fused and isinstance(optimizer, str)
     return found, {**options, "fused": True} if fused else options
+
+
+def fused_state(optimizer: str, parameter: torch.Tensor) -> set[str]:
+    """Return the names of the state that an optimizer by name, fused, keeps of a parameter."""
+    if optimizer == "SGD" or (optimizer == "Muon" and parameter.ndim == 4):
+        return {"momentum_buffer"}
+    return {"step", "exp_avg", "exp_avg_sq"}
 
 
 class BatchedAdamW:

@@ -1,0 +1,103 @@
+"""Muon, an optimizer for the filters of convolutions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.optim.adamw import adamw
+
+#: Coefficients of the polynomial a x + b x³ + c x⁵, and how often it is applied ([1]_ of `Muon`).
+_COEFFICIENTS, _N_ITERATIONS = (3.4445, -4.7750, 2.0315), 5
+#: Root mean square of the elements of a step of AdamW ([2]_ of `Muon`).
+_ROOT_MEAN_SQUARE = 0.2
+#: `betas` and `eps` of AdamW, as by default in torch.
+_BETAS, _EPS = (0.9, 0.999), 1e-8
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon [1]_ for the filters of convolutions, and AdamW for all other parameters.
+
+    The step of a convolution is the Nesterov momentum of its gradient, as a matrix with a row for
+    each output channel, of which all singular values are made about one. Multiplied as in [2]_, it
+    is as large as a step of AdamW, so that both have the same learning rate and weight decay.
+
+    `torch.optim.Muon` takes matrices only, and torch has it from 2.9 on.
+
+    References
+    ----------
+    .. [1] K. Jordan, Y. Jin, V. Boza, J. You, F. Cesista, L. Newhouse and J. Bernstein, "Muon: An
+       optimizer for hidden layers in neural networks", 2024,
+       https://kellerjordan.github.io/posts/muon/
+    .. [2] J. Liu et al., "Muon is Scalable for LLM Training", arXiv:2502.16982, 2025, section 2.2.
+    """
+
+    def __init__(self, params, lr=0.02, *, momentum=0.9, weight_decay=0.01, fused=False):
+        options = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "fused": fused}
+        super().__init__(params, options)
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        """Take a step; ``closure()``, if there is one, computes the gradients and the loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            with_gradient = [p for p in group["params"] if p.grad is not None]
+            self._step_adamw([p for p in with_gradient if p.ndim != 4], group)
+            for filters in with_gradient:
+                if filters.ndim == 4:
+                    self._step_filters(filters, group)
+        return loss
+
+    def _step_filters(self, filters, group):
+        state, momentum = self.state[filters], group["momentum"]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(filters)
+        mean = state["momentum_buffer"].lerp_(filters.grad, 1 - momentum)
+        direction = filters.grad.lerp(mean, momentum).flatten(1)
+        size = _ROOT_MEAN_SQUARE * math.sqrt(max(direction.shape))
+        filters.mul_(1 - group["lr"] * group["weight_decay"])
+        filters.sub_(orthogonalize(direction).view_as(filters), alpha=group["lr"] * size)
+
+    def _step_adamw(self, parameters, group):
+        for parameter in parameters:
+            state = self.state[parameter]
+            if not state:
+                state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                state["exp_avg"] = torch.zeros_like(parameter)
+                state["exp_avg_sq"] = torch.zeros_like(parameter)
+        states = [self.state[parameter] for parameter in parameters]
+        adamw(
+            parameters,
+            [parameter.grad for parameter in parameters],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=group["fused"],
+            amsgrad=False,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=_EPS,
+            maximize=False,
+        )
+
+
+def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
+    """Return a matrix with the same singular vectors, and singular values of 0.7 to 1.2.
+
+    Those smaller than about a thousandth of the norm stay smaller. By the Newton-Schulz iteration
+    of [1]_ of `Muon`.
+    """
+    a, b, c = _COEFFICIENTS
+    is_tall = len(matrix) > matrix.shape[1]
+    x = matrix.T if is_tall else matrix
+    x = x / (x.norm() + 1e-7)
+    for _ in range(_N_ITERATIONS):
+        square = x @ x.T
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x.T if is_tall else x
