@@ -17,7 +17,6 @@ from .._utils._sklearn import _check_method_params, _safe_split
 from ..networks._torch_state import default_state
 from ..neural_network import ConvNetClassifier
 from ..training._batched import BatchedTrainer, check_batchable
-from ..training.optim._optimizers import BATCHED_OPTIMIZERS, OPTIMIZERS
 
 #: Parameters of `ConvNetClassifier` that may differ within a group.
 BATCHABLE_PARAMS = {
@@ -65,7 +64,7 @@ def can_be_batched(classifier) -> bool:
     return (
         classifier.network not in _SELF_SUFFICIENT
         and (isinstance(classifier.network, str) or not hasattr(classifier.network, "loss"))
-        and OPTIMIZERS.get(classifier.optimizer) in BATCHED_OPTIMIZERS
+        and isinstance(classifier.optimizer, str)
         and not classifier.callbacks
         and not classifier.warm_start
         and classifier.max_time is None

@@ -46,12 +46,12 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         Shape of the image in each row of X. By default, that of a three-dimensional X, else a
         square if the number of features is one, else, with a warning, a single row of pixels.
 
-    optimizer : {"adamw", "muon", "sgd"} or class, default="adamw"
+    optimizer : {"adamw", "muon", "sgd"} or class, default="muon"
         AdamW [2]_; Muon [12]_ for the filters of convolutions and AdamW for all else; stochastic
         gradient descent with momentum; or a class of :mod:`torch.optim`, passed `lr`, and
         `momentum` and `weight_decay` if its signature has them.
 
-    lr : float, default=0.02
+    lr : float, default=0.025
         Learning rate, in (0, inf); with a schedule, the maximum.
 
     momentum : float, default=0.9
@@ -77,8 +77,9 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         so that an epoch of few images has enough steps. A single image left over joins the batch
         before it. "convnet" can't train on batches of one image smaller than 5 × 5.
 
-    max_epochs : int, default=20
+    max_epochs : int or "auto", default="auto"
         Number of passes over the training images; the maximum with `early_stopping` or `max_time`.
+        "auto" is ``min(max(30_000 // n, 20), 100)`` for n training images.
 
     max_time : float, default=None
         Time limit for `fit` in seconds, in (0, inf). The training ends with the last epoch that
@@ -209,15 +210,15 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         network="convnet",
         network_params=None,
         image_shape=None,
-        optimizer="adamw",
-        lr=0.02,
+        optimizer="muon",
+        lr=0.025,
         momentum=0.9,
         weight_decay=0.01,
         lr_schedule="one-cycle",
         lr_scaling="none",
         sampling="shuffle",
         batch_size="auto",
-        max_epochs=20,
+        max_epochs="auto",
         max_time=None,
         label_smoothing=0.05,
         augmentation="default",

@@ -25,7 +25,7 @@ CONSTRAINTS: dict[str, list] = {
     "lr_scaling": [StrOptions({"none", *SCALINGS})],
     "sampling": [StrOptions({"shuffle", "replacement"})],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-    "max_epochs": [Interval(Integral, 1, None, closed="left")],
+    "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "max_time": [Interval(Real, 0, None, closed="neither"), None],
     "label_smoothing": [Interval(Real, 0, 1, closed="left")],
     "augmentation": [StrOptions({"default"}), callable, None],

@@ -28,7 +28,7 @@ class RandomDeformation(BaseEstimator):
 
     Parameters
     ----------
-    rotation : float, default=12.0
+    rotation : float, default=10.0
         Largest angle in degrees, in [0, 1e9]. Each image is rotated by an angle drawn uniformly
         from [-rotation, rotation].
 
@@ -36,7 +36,7 @@ class RandomDeformation(BaseEstimator):
         Largest relative change in size, in [0, 1). Width and height of each image are
         multiplied by two independent factors drawn uniformly from [1 - scale, 1 + scale].
 
-    shear : float, default=0.2
+    shear : float, default=0.3
         Largest slant, in [0, 1e9]. Each row moves to the right by its height above the center of
         the image times a factor drawn uniformly from [-shear, shear].
 
@@ -105,9 +105,9 @@ class RandomDeformation(BaseEstimator):
     def __init__(
         self,
         *,
-        rotation: float = 12.0,
+        rotation: float = 10.0,
         scale: float = 0.15,
-        shear: float = 0.2,
+        shear: float = 0.3,
         shift: float = 0.075,
         elastic_displacement: float = 0.034,
         elastic_sigma: float = 0.1875,

@@ -56,6 +56,7 @@ def _minibatch(random_state):
     )
     classifier = ConvNetClassifier(
         network="luacnn",
+        optimizer="adamw",
         lr=0.02,
         batch_size=64,
         max_epochs=20,
@@ -67,7 +68,7 @@ def _minibatch(random_state):
 
 
 def _fast(random_state, *, lr=0.06, max_epochs=3, **changes):
-    params = {"n_channels": (24, 32), "kernel_sizes": (5, 3), "strides": (3, 1), "dropout": 0.0}
+    params = {"n_channels": (16, 24, 32), "strides": (2, 2, 1), "dropout": 0.0}
     classifier = ConvNetClassifier(
         network_params=params,
         lr=lr,
@@ -75,6 +76,16 @@ def _fast(random_state, *, lr=0.06, max_epochs=3, **changes):
         augmentation=None,
         random_state=random_state,
         **changes,
+    )
+    return make_pipeline(ImageNormalizer(), classifier)
+
+
+def _best(random_state):
+    classifier = ConvNetClassifier(
+        network_params={"n_channels": (32, 64, 64, 128, 128)},
+        max_epochs=30,
+        test_time_augmentation=True,
+        random_state=random_state,
     )
     return make_pipeline(ImageNormalizer(), classifier)
 
@@ -107,6 +118,7 @@ RECIPES: dict[str, Recipe] = {
     "one-pass": Recipe(
         "roweis", None, _CHOSEN, partial(_fast, lr=0.04, batch_size=48, max_epochs=1)
     ),
+    "best": Recipe("roweis", None, _CHOSEN, _best),
     "lecun1989": Recipe("zip", _LECUN, "LeCun et al., 1989", _lecun1989),
 }
 
@@ -141,6 +153,8 @@ def recipe(name, *, random_state=None):
           "roweis" its error is lower than that of a support vector classifier. The settings were
           chosen by cross-validation on the training images of "roweis" and "zip".
         - "one-pass": the network of "fast", trained by one pass over the images.
+        - "best": the default network with twice as many channels, trained for 30 epochs, whose
+          probabilities are averaged over shifts of the image.
         - "lecun1989": the network of [4]_ after 23 passes over the training images, one image a
           step. The published training error is 0.14 % and the test error 5.0 % on the version
           "zip". The paper derives its learning rates from second derivatives. This recipe uses

@@ -100,6 +100,7 @@ class BatchedTrainer(Trainer):
         options = [trainer.config.optimizer_options for trainer in self.trainers]
         self.optimizer_: Any = BATCHED_OPTIMIZERS[self.config.optimizer](
             self.module_.matrix,
+            list(self.module_.shapes.values()),
             weight_decay=self._column([each.get("weight_decay", 0.0) for each in options]),
             momentum=self._column([each.get("momentum", 0.0) for each in options]),
         )

@@ -20,6 +20,10 @@ _UNCHANGED = (
     *("lr", "lr_schedule", "lr_scaling", "sampling", "batch_size", "max_epochs"),
     *("label_smoothing", "precision", "verbose"),
 )
+#: With ``batch_size="auto"``: number of batches in an epoch, and limits of their size.
+_N_BATCHES, _BATCH_SIZES = 64, (8, 128)
+#: With ``max_epochs="auto"``: number of images seen in a training, and limits of the epochs.
+_N_IMAGES_SEEN, _MAX_EPOCHS = 30_000, (20, 100)
 #: The process that imported this module, or the fork that computes in one thread already.
 _process = os.getpid()
 
@@ -39,7 +43,7 @@ class TrainingConfig:
     sizes_by_module: bool
     sampling: str
     batch_size: int | str
-    max_epochs: int
+    max_epochs: int | str
     label_smoothing: float
     #: ``augmentation(images, generator)`` returns the deformed images of a block of batches.
     augmentation: Callable | None
@@ -101,6 +105,22 @@ class TrainingConfig:
     def without_callbacks(self) -> TrainingConfig:
         """Return the same without callbacks, early stopping, time limit and output."""
         return replace(self, callbacks=(), patience=None, deadline=None, verbose=0)
+
+
+def choose_batch_size(batch_size: int | str, n_images: int) -> int:
+    """Return the number of images in a batch; of "auto", that for `n_images` training images."""
+    if batch_size == "auto":
+        smallest, largest = _BATCH_SIZES
+        return min(max(n_images // _N_BATCHES, smallest), largest)
+    return int(batch_size)
+
+
+def choose_max_epochs(max_epochs: int | str, n_images: int) -> int:
+    """Return the number of epochs; of "auto", that for `n_images` training images."""
+    if max_epochs == "auto":
+        fewest, most = _MAX_EPOCHS
+        return min(max(_N_IMAGES_SEEN // n_images, fewest), most)
+    return int(max_epochs)
 
 
 def _check_callback(callback) -> None:

@@ -17,8 +17,6 @@ from torch.utils.data import Subset
 
 #: Approximate number of images of a block: negligible overhead per block, in few megabytes.
 BLOCK_SIZE = 2048
-#: With ``batch_size="auto"``: number of batches in an epoch, and limits of their size.
-_AUTO_STEPS, _AUTO_BATCH_SIZES = 64, (8, 128)
 #: Number of random orders to try, and of looks at a group, which take about 10 µs each.
 _N_ORDERS, _N_LOOKS = 10, 20_000
 
@@ -58,14 +56,6 @@ class Block(NamedTuple):
             targets = None if self.targets is None else self.targets[rows]
             weights = None if self.weights is None else self.weights[rows]
             yield (self.images[rows], targets), weights
-
-
-def choose_batch_size(batch_size: int | str, n_samples: int) -> int:
-    """Return the number of images in a batch; of "auto", that for `n_samples` training images."""
-    if batch_size != "auto":
-        return int(batch_size)
-    smallest, largest = _AUTO_BATCH_SIZES
-    return min(max(n_samples // _AUTO_STEPS, smallest), largest)
 
 
 def batch_slices(n_samples: int, batch_size: int) -> list[slice]:

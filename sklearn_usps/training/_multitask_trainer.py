@@ -11,7 +11,7 @@ import torch
 from skorch.callbacks import EpochTimer
 from skorch.history import History
 
-from ._data import BatchIterator, batch_slices, choose_batch_size, draw_samples
+from ._data import BatchIterator, batch_slices, draw_samples
 from ._trainer import Trainer
 
 
@@ -86,15 +86,20 @@ class MultiTaskTrainer(Trainer):
     def get_iterator(self, dataset, training=False):
         if not training:
             return super().get_iterator(dataset)
-        tasks = self._tasks_of(torch.from_numpy(dataset.targets)).numpy()
-        rows = [np.flatnonzero(tasks == task) for task in range(len(self.tasks))]
-        sizes = [len(part) for part in rows]
-        sampler = MultiTaskSampler(sizes, choose_batch_size(self.batch_size, max(sizes)))
+        rows = self._rows_of_tasks(dataset)
+        sampler = MultiTaskSampler([len(part) for part in rows], self.batch_size)
 
         def sample(n_samples):
             return sampler.order(rows, self.config.sampling, self.generator)
 
         return BatchIterator(dataset, self.config.image_shape, sampler.slices(), sample=sample)
+
+    def count_images(self, data):
+        return max(map(len, self._rows_of_tasks(data)))
+
+    def _rows_of_tasks(self, data) -> list[np.ndarray]:
+        tasks = self._tasks_of(torch.from_numpy(data.targets)).numpy()
+        return [np.flatnonzero(tasks == task) for task in range(len(self.tasks))]
 
     def _tasks_of(self, targets: torch.Tensor) -> torch.Tensor:
         ends = torch.from_numpy(np.cumsum(self.task_sizes))

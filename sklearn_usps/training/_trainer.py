@@ -23,16 +23,9 @@ from torch.nn import functional
 
 from ..networks._torch_state import default_state
 from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
-from ._config import TrainingConfig
+from ._config import TrainingConfig, choose_batch_size, choose_max_epochs
 from ._contexts import TrainingContexts
-from ._data import (
-    BatchIterator,
-    Block,
-    WeightedSubset,
-    batch_slices,
-    choose_batch_size,
-    draw_samples,
-)
+from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
 from .optim._learning_rates import SCHEDULES, rate_factors
 from .optim._time_limit import PacedSchedule
@@ -129,6 +122,9 @@ class Trainer(NeuralNetClassifier):
             If a loss or, after the last step, a logit is infinite or NaN.
         """
         self.data_ = data, valid_data
+        n_images = self.count_images(data)
+        self.max_epochs = choose_max_epochs(self.config.max_epochs, n_images)
+        self.batch_size = choose_batch_size(self.config.batch_size, n_images)
         try:
             with default_state(self.config.device):
                 self.contexts_.seed(self.generator)
@@ -142,6 +138,10 @@ class Trainer(NeuralNetClassifier):
             self.check_logits(data.dataset.X[:1])
         if self.history and "dur" not in self.history[-1]:  # interrupted
             del self.history[-1]
+
+    def count_images(self, data: WeightedSubset) -> int:
+        """Return the number of images of an epoch before any are repeated."""
+        return len(data)
 
     def fit_loop(self, X, y=None, epochs=None, **fit_params):
         self.interrupted_, self.n_steps_, self.n_epochs_before_ = False, 0, len(self.history)
@@ -302,11 +302,8 @@ class Trainer(NeuralNetClassifier):
         """Skip skorch's search for the classes, which are known: it copies all images."""
 
     def get_iterator(self, dataset, training=False):
-        n_samples = len(dataset)
-        batch_size = INFERENCE_BATCH_SIZE
-        if training:
-            batch_size = choose_batch_size(self.batch_size, n_samples)
-        slices = batch_slices(n_samples, batch_size)
+        batch_size = self.batch_size if training else INFERENCE_BATCH_SIZE
+        slices = batch_slices(len(dataset), batch_size)
         sample = self._sample if training else None
         return BatchIterator(dataset, self.config.image_shape, slices, sample=sample)
 

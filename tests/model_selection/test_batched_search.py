@@ -195,7 +195,10 @@ def mean_scores(model, grid, X, y, fit_params=None, **options):
 def test_results_are_those_of_grid_search(n_jobs, model, digits):
     grid = [
         {**GRID, "convnetclassifier__batch_size": [16, 32]},
-        {"convnetclassifier__optimizer": ["sgd"], "convnetclassifier__momentum": [0.5, 0.9]},
+        {
+            "convnetclassifier__optimizer": ["adamw", "muon", "sgd"],
+            "convnetclassifier__momentum": [0.5, 0.9],
+        },
     ]
     options = {"cv": 3, "scoring": ["accuracy", "neg_log_loss"], "refit": "accuracy"}
     options["return_train_score"] = True

@@ -239,7 +239,7 @@ def test_parameters_can_be_searched_but_pipelines_find_no_transformer():
     assert augmentation.get_params() == {
         "rotation": 7,
         "scale": 0.15,
-        "shear": 0.2,
+        "shear": 0.3,
         "shift": 0.1,
         "elastic_displacement": 0.034,
         "elastic_sigma": 0.1875,

@@ -91,6 +91,14 @@ def test_auto_batch_size_counts_only_the_images_that_are_trained_on():
         assert classifier.net_.history[-1]["train_batch_count"] == 64
 
 
+@pytest.mark.parametrize(("n_images", "n_epochs"), [(40, 100), (600, 50), (2000, 20)])
+def test_auto_max_epochs_follows_the_number_of_training_images(n_images, n_epochs):
+    params = {"network": "luacnn", "augmentation": None, "random_state": 0}
+    classifier = ConvNetClassifier(**params).fit(np.zeros((n_images, 16)), np.arange(n_images) % 2)
+    assert classifier.n_iter_ == n_epochs
+    assert classifier.history_[-1]["lr"] < 0.02 * classifier.lr  # at the end of its schedule
+
+
 # History
 
 

@@ -52,14 +52,13 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def _step_filters(self, filters, group):
-        state, momentum = self.state[filters], group["momentum"]
+        state = self.state[filters]
         if not state:
             state["momentum_buffer"] = torch.zeros_like(filters)
-        mean = state["momentum_buffer"].lerp_(filters.grad, 1 - momentum)
-        direction = filters.grad.lerp(mean, momentum).flatten(1)
-        size = _ROOT_MEAN_SQUARE * math.sqrt(max(direction.shape))
+        direction = update_momentum(state["momentum_buffer"], filters.grad, group["momentum"])
         filters.mul_(1 - group["lr"] * group["weight_decay"])
-        filters.sub_(orthogonalize(direction).view_as(filters), alpha=group["lr"] * size)
+        change = orthogonal_step(direction.flatten(1)[None]).view_as(filters)
+        filters.sub_(change, alpha=group["lr"])
 
     def _step_adamw(self, parameters, group):
         for parameter in parameters:
@@ -87,17 +86,28 @@ class Muon(torch.optim.Optimizer):
         )
 
 
-def orthogonalize(matrix: torch.Tensor) -> torch.Tensor:
-    """Return a matrix with the same singular vectors, and singular values of 0.7 to 1.2.
+def update_momentum(mean, gradient, momentum):
+    """Update the mean of the gradients in place, and return its Nesterov momentum."""
+    return gradient.lerp(mean.lerp_(gradient, 1 - momentum), momentum)
 
-    Those smaller than about a thousandth of the norm stay smaller. By the Newton-Schulz iteration
-    of [1]_ of `Muon`.
+
+def orthogonal_step(directions: torch.Tensor) -> torch.Tensor:
+    """Return a step of AdamW's size from each direction, (n, rows, columns)."""
+    size = _ROOT_MEAN_SQUARE * math.sqrt(max(directions.shape[1:]))
+    return orthogonalize(directions).mul_(size)
+
+
+def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
+    """Return matrices with the same singular vectors, and singular values of 0.7 to 1.2.
+
+    The shape is (n, rows, columns). Singular values of less than about a thousandth of the norm
+    stay smaller. By the Newton-Schulz iteration of [1]_ of `Muon`.
     """
     a, b, c = _COEFFICIENTS
-    is_tall = len(matrix) > matrix.shape[1]
-    x = matrix.T if is_tall else matrix
-    x = x / (x.norm() + 1e-7)
+    is_tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if is_tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(_N_ITERATIONS):
-        square = x @ x.T
-        x = torch.addmm(x, torch.addmm(square, square, square, beta=b, alpha=c), x, beta=a)
-    return x.T if is_tall else x
+        square = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    return x.mT if is_tall else x

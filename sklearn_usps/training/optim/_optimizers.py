@@ -1,16 +1,17 @@
 """Optimizers, by name and for many networks at once.
 
 To add an optimizer by name, add it to `OPTIMIZERS`, to `BATCHED_OPTIMIZERS` a version for many
-networks at once, if it can be had, and to `fused_state` the names of its state.
+networks at once and to `fused_state` the names of its state.
 """
 
 from __future__ import annotations
 
 import inspect
 
+import numpy as np
 import torch
 
-from ._muon import Muon
+from ._muon import Muon, orthogonal_step, update_momentum
 
 #: The optimizers that have a name.
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon, "sgd": torch.optim.SGD}
@@ -48,8 +49,8 @@ class BatchedAdamW:
 
     torch's optimizers take numbers, not tensors, for what differs between networks here, and a
     parameter group for each network costs them half as much time as all the rest of a step.
-    `matrix` has the parameters of a network in each row; `weight_decay` and `momentum`, which is
-    ignored, are of shape (n_networks, 1).
+    `matrix` has the parameters of a network in each row, of the `shapes` in their order;
+    `weight_decay` and `momentum`, which is ignored, are of shape (n_networks, 1).
 
     References
     ----------
@@ -59,7 +60,7 @@ class BatchedAdamW:
 
     beta1, beta2, eps = 0.9, 0.999, 1e-8
 
-    def __init__(self, matrix, weight_decay, momentum):
+    def __init__(self, matrix, shapes, *, weight_decay, momentum):
         self.matrix, self.weight_decay = matrix, weight_decay
         self.mean, self.square = torch.zeros_like(matrix), torch.zeros_like(matrix)
         self.n_steps = 0
@@ -76,10 +77,37 @@ class BatchedAdamW:
         self.matrix.sub_(self.mean.div(root).mul_(lr / (1 - self.beta1**self.n_steps)))
 
 
+class BatchedMuon(BatchedAdamW):
+    """`Muon` for many networks at once, with parameters as of `BatchedAdamW`."""
+
+    def __init__(self, matrix, shapes, *, weight_decay, momentum):
+        super().__init__(matrix, shapes, weight_decay=weight_decay, momentum=momentum)
+        self.momentum, self.velocity = momentum, torch.zeros_like(matrix)
+        ends = np.cumsum([shape.numel() for shape in shapes]).tolist()
+        #: The columns and the shape of the filters of each convolution.
+        self.filters = [
+            (slice(end - shape.numel(), end), shape)
+            for shape, end in zip(shapes, ends, strict=True)
+            if len(shape) == 4
+        ]
+
+    @torch.no_grad()
+    def step(self, lr):
+        """Take a step with learning rates of shape (n_networks, n_parameters)."""
+        direction = update_momentum(self.velocity, self.matrix.grad, self.momentum)
+        decayed = self.matrix * (1 - lr * self.weight_decay)
+        super().step(lr)
+        for columns, shape in self.filters:
+            n_networks, n_filters = len(direction), shape[0]
+            change = orthogonal_step(direction[:, columns].view(n_networks, n_filters, -1))
+            change = change.reshape(n_networks, -1) * lr[:, columns]
+            self.matrix[:, columns] = decayed[:, columns] - change
+
+
 class BatchedSGD:
     """`torch.optim.SGD` for many networks at once, with parameters as of `BatchedAdamW`."""
 
-    def __init__(self, matrix, weight_decay, momentum):
+    def __init__(self, matrix, shapes, *, weight_decay, momentum):
         self.matrix, self.weight_decay, self.momentum = matrix, weight_decay, momentum
         self.velocity = torch.zeros_like(matrix)
 
@@ -92,4 +120,8 @@ class BatchedSGD:
 
 
 #: The versions for many networks at once.
-BATCHED_OPTIMIZERS = {torch.optim.AdamW: BatchedAdamW, torch.optim.SGD: BatchedSGD}
+BATCHED_OPTIMIZERS = {
+    torch.optim.AdamW: BatchedAdamW,
+    Muon: BatchedMuon,
+    torch.optim.SGD: BatchedSGD,
+}
