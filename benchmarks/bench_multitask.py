@@ -26,8 +26,6 @@ from sklearn_usps import (
 )
 
 N_PER_LETTER = (5, 10, 20, 30)
-#: Settings for few images, from the notes of ConvNetClassifier.
-FOR_FEW = {"max_epochs": 100, "batch_size": 32}
 
 
 def concatenate(digits, letters):
@@ -48,7 +46,7 @@ def times(quick):
     few = letters_to_train(30, seed=0)
     rows = []
     for network, letters in product(("convnet", "luacnn"), (many, few)):
-        params = {"network": network, "max_epochs": n_epochs, "random_state": 0}
+        params = {"network": network, "max_epochs": n_epochs, "batch_size": 128, "random_state": 0}
         # Multi-task training repeats few letters in an epoch and takes few of them per batch. The
         # two fits do the same.
         passes = np.sqrt(len(digits[1]) / len(letters[1]))
@@ -133,7 +131,6 @@ def errors_of_seed(seed, n_per_letter, quick):
     return (
         *errors_multi_task(digits, letters, test_digits, test_letters, seed, **params),
         error_alone(letters, test_letters, seed, **params),
-        error_alone(letters, test_letters, seed, **{**FOR_FEW, **params}),
     )
 
 
@@ -145,12 +142,11 @@ def errors(quick):
     alone = by_number.pop(None)
     rows = []
     for n, of_seeds in by_number.items():
-        digits, letters, letters_alone, letters_alone_long = zip(*of_seeds, strict=True)
+        digits, letters, letters_alone = zip(*of_seeds, strict=True)
         rows.append(
             {
                 "images per letter": n,
                 "letters alone": percent(letters_alone),
-                "letters alone, 100 epochs of batches of 32": percent(letters_alone_long),
                 "letters, multi-task": percent(letters),
                 "digits alone": percent(alone),
                 "digits, multi-task": percent(digits),

@@ -14,6 +14,7 @@ import time
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import torch
 from scipy.stats import binom
 
@@ -48,6 +49,18 @@ def percent(errors):
     """Return mean and standard deviation of errors, or their value if all are equal."""
     mean = f"{100 * statistics.mean(errors):.2f} %"
     return mean if len(set(errors)) == 1 else f"{mean} ± {100 * statistics.stdev(errors):.2f} %"
+
+
+def calibration_error(y, p, n_bins=15):
+    """Return the expected calibration error of probabilities (n_samples, n_classes) of labels y.
+
+    It is the mean distance of accuracy and mean probability over bins of equal width of the largest
+    probability, weighted by the number of samples: C. Guo et al., "On Calibration of Modern Neural
+    Networks", ICML 2017, equation 3.
+    """
+    largest, is_right = p.max(axis=1), p.argmax(axis=1) == y
+    bins = np.minimum((n_bins * largest).astype(int), n_bins - 1)
+    return float(abs(np.bincount(bins, is_right - largest)).sum() / len(y))
 
 
 def main(name, run):

@@ -57,16 +57,15 @@ plt.title("The first 20 images of each of 25 letters")
 # Training
 # --------
 # `task` names the task of each image. The pipeline passes it to the classifier under the name of
-# the step, and normalizes the images of both tasks. The network for letters alone has more epochs
-# and smaller batches than the default, which suits few images.
+# the step, and normalizes the images of both tasks.
 
 digits_alone = make_pipeline(ImageNormalizer(), ConvNetClassifier(random_state=0))
 digits_alone.fit(digits, y_digits)
-long = ConvNetClassifier(max_epochs=100, batch_size=32, random_state=0)
 letters_alone, multi_task = {}, {}
 for n in (5, 10, 20, 30):
     few, y_few = letters[number < n], y_letters[number < n]
-    letters_alone[n] = make_pipeline(ImageNormalizer(), clone(long)).fit(few, y_few)
+    alone = make_pipeline(ImageNormalizer(), ConvNetClassifier(random_state=0))
+    letters_alone[n] = alone.fit(few, y_few)
     classifier = MultiTaskConvNetClassifier(ConvNetClassifier(random_state=0), n_shared_layers=1)
     multi_task[n] = make_pipeline(ImageNormalizer(), classifier).fit(
         np.vstack([digits, few]),

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--data", choices=(*VERSIONS, PICTURES), default="roweis", help=data)
     networks = "convnet, luacnn, lecun1989 or lenet5 (default: %(default)s)"
     train.add_argument("--network", default="convnet", metavar="NAME", help=networks)
-    train.add_argument("--epochs", **NUMBER, help="maximum number of epochs (default: 20)")
+    train.add_argument("--epochs", **NUMBER, help="maximum number of epochs (default: 20 to 100)")
     train.add_argument("--seed", **NUMBER, default=0, help="random seed (default: %(default)s)")
     saved = f"folder for {MODEL} and {WRONG_EXAMPLES} (default: %(default)s)"
     train.add_argument("--output", type=Path, default=OUTPUT, metavar="FOLDER", help=saved)
