@@ -26,8 +26,8 @@ from ._config import TrainingConfig
 from ._contexts import TrainingContexts
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
+from .optim import _second_derivatives
 from .optim._learning_rates import SCHEDULES, rate_factors
-from .optim._second_derivatives import N_IMAGES, SECOND_DERIVATIVES, parameter_factors
 from .optim._time_limit import PacedSchedule
 
 
@@ -162,7 +162,7 @@ class Trainer(NeuralNetClassifier):
         if training:
             self._set_lr()
             self.history[-1]["lr"] = self.current_lr()
-            if self.config.lr_scaling == SECOND_DERIVATIVES:
+            if self.config.lr_scaling == _second_derivatives.SECOND_DERIVATIVES:
                 self._estimate_parameter_factors()
         self._set_training(training)
         run_block = self._run_and_notify if any(self.listeners_.values()) else self._run_block
@@ -177,15 +177,16 @@ class Trainer(NeuralNetClassifier):
 
     def _estimate_parameter_factors(self) -> None:
         """Estimate the factors of an epoch from some images, without augmentation and dropout."""
-        data, n = self.data_[0], min(N_IMAGES, len(self.data_[0]))
-        rows = draw_samples("shuffle", len(data), n, self.generator)
-        shape, slices = self.config.image_shape, [slice(0, n)]
+        data, n_most = self.data_[0], _second_derivatives.N_IMAGES
+        rows = draw_samples("shuffle", len(data), min(n_most, len(data)), self.generator)
+        shape, slices = self.config.image_shape, [slice(0, len(rows))]
         (block,) = BatchIterator(data, shape, slices, sample=lambda _: rows)
         self._set_training(False)
         with self.contexts_.step:
             mean_loss = partial(self.get_loss, weights=block.weights)
-            factors = parameter_factors(self.module_, self.infer, mean_loss, *block[:2])
-        self.parameter_factors_ = factors
+            self.parameter_factors_ = _second_derivatives.parameter_factors(
+                self.module_, self.infer, mean_loss, block.images, block.targets
+            )
 
     def _augment(self, images: torch.Tensor) -> torch.Tensor:
         """Return augmented images, after a check of their shape and dtype."""
@@ -333,8 +334,7 @@ class Trainer(NeuralNetClassifier):
                 self.notify(
                     "on_grad_computed", named_parameters=parameters, batch=batch, training=True
                 )
-            for parameter, factors in self.parameter_factors_:
-                parameter.grad.mul_(factors)
+            _second_derivatives.scale_gradients(self.parameter_factors_)
             return step["loss"]
 
         self.optimizer_.step(closure)

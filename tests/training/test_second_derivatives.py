@@ -207,13 +207,14 @@ def test_calls_of_partial_fit_are_epochs_of_fit_also_of_a_saved_copy(network, ba
 
 
 class WithNoise(nn.Module):
-    """A user's network that draws random numbers, also in evaluation mode, and has frozen parts."""
+    """A user's network with random numbers in evaluation mode, and frozen and unused parameters."""
 
     def __init__(self, image_shape, n_classes):
         super().__init__()
         self.frozen = nn.Linear(256, 20).requires_grad_(False)
         self.output = nn.Linear(20, n_classes)
         self.scale = nn.Parameter(torch.tensor(1.0))
+        self.unused = nn.Parameter(torch.zeros(3))
 
     def forward(self, images):
         hidden = self.frozen(images.flatten(1)).tanh()
@@ -240,6 +241,21 @@ def test_same_seed_same_bits_and_a_memory_map_is_an_array(changes, bars, tmp_pat
     assert_same_bits(*fits)
     first, *_, last = fits[0].history_
     assert last["train_loss"] < first["train_loss"]
+
+
+class OneLogit(nn.Linear):
+    """A network of a wrong shape."""
+
+    def __init__(self, image_shape, n_classes):
+        super().__init__(256, 1)
+
+    def forward(self, images):
+        return super().forward(images.flatten(1))[:, 0]
+
+
+def test_wrong_outputs_raise_as_in_training(bars):
+    with pytest.raises(ValueError, match=r"must return logits of shape .* Got \(120,\)"):
+        ConvNetClassifier(**{**SCALED, "network": OneLogit}).fit(*bars)
 
 
 # What it does not go with

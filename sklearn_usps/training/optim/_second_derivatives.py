@@ -23,7 +23,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -61,6 +61,7 @@ def parameter_factors(
     h = {name: torch.zeros_like(p, requires_grad=False) for name, p in trained.items()}
     with torch.no_grad():
         outputs = infer(images)
+        mean_loss(outputs, targets)  # raises for outputs that are no logits
     hessians = loss_hessians(lambda outputs: mean_loss(outputs, targets), outputs)
     n_elements = hessians.shape[1] * sum(map(torch.numel, h.values()))
     size = max(1, _MAX_ELEMENTS // max(n_elements, 1))
@@ -69,6 +70,13 @@ def parameter_factors(
             h[name] += diagonal
     # The loss of a user's network need not be convex.
     return [(p, 1 / (MU + h[name].clamp(min=0))) for name, p in trained.items()]
+
+
+def scale_gradients(factors: Iterable[tuple[nn.Parameter, torch.Tensor]]) -> None:
+    """Multiply the gradients of parameters by their factors."""
+    for parameter, factor in factors:
+        if parameter.grad is not None:  # None: not used in this step
+            parameter.grad.mul_(factor)
 
 
 def loss_hessians(loss: Callable, outputs: torch.Tensor) -> torch.Tensor:
