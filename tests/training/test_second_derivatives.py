@@ -88,6 +88,7 @@ def test_of_a_linear_network_it_is_the_diagonal_of_the_hessian(loss):
     torch.testing.assert_close(found[1], of_bias)
 
 
+@pytest.mark.real_data
 def test_of_the_papers_network_it_is_the_mean_of_squared_derivatives(digits):
     """The Hessian of its loss in the outputs is 2 / 10 of the unit matrix."""
     images, targets = digits[0][:4] * 2 - 1, digits[1][:4]
@@ -103,6 +104,7 @@ def test_of_the_papers_network_it_is_the_mean_of_squared_derivatives(digits):
         torch.testing.assert_close(diagonal, 0.2 * total / 4)
 
 
+@pytest.mark.real_data
 def test_it_is_the_mean_over_parts_that_fit_into_memory(digits, monkeypatch):
     network = LuaCNN((16, 16), 10, generator=torch.Generator().manual_seed(0)).double()
     at_once = diagonals(network, cross_entropy, *digits)
@@ -112,6 +114,7 @@ def test_it_is_the_mean_over_parts_that_fit_into_memory(digits, monkeypatch):
     torch.testing.assert_close(diagonals(network, cross_entropy, *digits), at_once)
 
 
+@pytest.mark.real_data
 def test_where_the_loss_is_not_convex_no_rate_is_negative(digits):
     network = LuaCNN((16, 16), 10, generator=torch.Generator().manual_seed(0)).double()
     concave = diagonals(network, lambda *batch: -cross_entropy(*batch), *digits)
@@ -160,6 +163,18 @@ def test_a_step_divides_the_gradient_by_mu_plus_the_weighted_second_derivative(b
         )
     # Callbacks, which may clip the gradient, see it as it is.
     torch.testing.assert_close(recorder.gradients[1], [*gradients], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("network", "network_params"), [("luacnn", None), ("convnet", {"n_channels": (4, 8)})]
+)
+def test_one_rate_suits_different_networks(network, network_params, roweis):
+    rows = np.concatenate([np.flatnonzero(roweis.target == digit)[:40] for digit in range(10)])
+    params = {**SCALED, "network": network, "network_params": network_params, "max_epochs": 4}
+    classifier = ConvNetClassifier(**params).fit(roweis.data[rows] * 2 - 1, roweis.target[rows])
+    first, *_, last = classifier.history_
+    assert last["train_error"] < 0.2 < 0.4 < first["train_error"]
 
 
 def test_dropout_and_batch_normalization_are_as_in_prediction(bars):
