@@ -38,6 +38,8 @@ def write_tables(name):
     folder = DOCS / "results"
     folder.mkdir(exist_ok=True)
     for i, rows in enumerate(load(name)["tables"].values()):
+        if "pass" in rows[0]:  # for the figure only
+            continue
         with (folder / f"{name}-{i}.csv").open("w", newline="", encoding="utf-8") as file:
             shown = [key for key in rows[0] if key != "mean error"]  # for the figures only
             writer = csv.DictWriter(file, shown, extrasaction="ignore", lineterminator="\n")
@@ -128,6 +130,27 @@ def draw_scaling():
     _save(figure, "scaling")
 
 
+def draw_lecun1989():
+    """Plot the errors after each pass, with the published ones after the last."""
+    rows = load("lecun1989")["tables"]["After each pass"]
+    figure, ax = plt.subplots(figsize=(7.2, 4.2), layout="constrained")
+    for images, color in [("held out", OTHERS), ("training", OURS)]:
+        part = [row for row in rows if row["images"] == images and "held out" in row["fit"]]
+        passes = [row["pass"] for row in part]
+        errors = np.array([row["each seed, in %"].split() for row in part], dtype=float)
+        label = f"{images.replace(' ', '-')} images, five seeds"
+        ax.plot(passes, errors.mean(axis=1), color=color, label=label)
+        ax.fill_between(passes, errors.min(axis=1), errors.max(axis=1), color=color, alpha=0.2)
+    ax.axhline(5.0, color=OTHERS, ls="--", label="published, test images, after 23 passes")
+    ax.axhline(0.14, color=OURS, ls="--", label="published, training images, after 23 passes")
+    ax.set(xlabel="passes over the training images", ylabel="error (%)", yscale="log")
+    ax.set(xlim=(1, passes[-1]), xticks=passes[::2])
+    ax.yaxis.set_major_formatter(PLAIN)
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8)
+    _save(figure, "lecun1989")
+
+
 def _save(figure, name):
     figure.savefig(DOCS / "images" / f"{name}.png", dpi=100)
     plt.close(figure)
@@ -138,4 +161,5 @@ if __name__ == "__main__":
         write_tables(path.stem)
     draw_accuracy()
     draw_scaling()
+    draw_lecun1989()
     draw_overview()

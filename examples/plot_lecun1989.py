@@ -13,7 +13,7 @@ workstation.
 # --------
 # :func:`~sklearn_usps.recipes.recipe` returns the network as published: two layers of 5 × 5 filters
 # with stride 2, thirty hidden units, squared error with targets of ±1, and stochastic gradient
-# descent. Only the learning rates differ, which the paper derives from second derivatives.
+# descent. As in the paper, the learning rate of each weight depends on its second derivative.
 #
 # To save time, this example trains on 3,000 images for 3 epochs instead of 23. It uses the version
 # "roweis"; the published errors are for the version "zip" and are not comparable.

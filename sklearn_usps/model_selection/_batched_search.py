@@ -84,8 +84,9 @@ class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):
       individually;
     - your own networks with a method `loss`, parameters that are not trained or buffers outside of
       torch's layers;
-    - classifiers with `callbacks`, `warm_start`, `max_time`, a class as `optimizer`, a RandomState
-      instance as `random_state` or an `augmentation` that can't be pickled.
+    - classifiers with `callbacks`, `warm_start`, `max_time`, ``lr_scaling="second-derivatives"``, a
+      class as `optimizer`, a RandomState instance as `random_state` or an `augmentation` that can't
+      be pickled.
 
     Parameters
     ----------

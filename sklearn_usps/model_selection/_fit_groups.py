@@ -17,6 +17,7 @@ from .._utils._sklearn import _check_method_params, _safe_split
 from ..networks._torch_state import default_state
 from ..neural_network import ConvNetClassifier
 from ..training._batched import BatchedTrainer, check_batchable
+from ..training.optim._second_derivatives import SECOND_DERIVATIVES
 
 #: Parameters of `ConvNetClassifier` that may differ within a group.
 BATCHABLE_PARAMS = {
@@ -65,6 +66,7 @@ def can_be_batched(classifier) -> bool:
         classifier.network not in _SELF_SUFFICIENT
         and (isinstance(classifier.network, str) or not hasattr(classifier.network, "loss"))
         and isinstance(classifier.optimizer, str)
+        and classifier.lr_scaling != SECOND_DERIVATIVES
         and not classifier.callbacks
         and not classifier.warm_start
         and classifier.max_time is None

@@ -107,7 +107,7 @@ class LeCun1989(nn.Module):
     four in common. H3 has 30 units. With the input, a network for images 16 × 16 of ten classes has
     1,256 units, 64,660 connections and 9,760 parameters. All layers, the output included, end with
     the scaled hyperbolic tangent. The loss is the squared error to targets of 1 for the class and
-    -1 for the others. Weights are initialized uniformly in ±2.4/√fan-in, biases as zero.
+    -1 for the others. Weights are initialized uniformly in ±2.4/fan-in, biases as zero.
 
     Parameters
     ----------
@@ -144,10 +144,10 @@ class LeCun1989(nn.Module):
         self.h2 = nn.Sequential(pad2, filters2, UnitBias(12, shape2, 200), ScaledTanh())
         self.h3 = nn.Sequential(linear(12 * math.prod(shape2), 30), ScaledTanh())
         self.output = nn.Sequential(linear(30, n_classes), ScaledTanh())
-        draw_uniform(2.4 / math.sqrt(25), generator, filters1.weight)
-        draw_uniform(2.4 / math.sqrt(200), generator, filters2.weight)
+        draw_uniform(2.4 / 25, generator, filters1.weight)
+        draw_uniform(2.4 / 200, generator, filters2.weight)
         for layer in (self.h3[0], self.output[0]):
-            draw_uniform(2.4 / math.sqrt(layer.in_features), generator, layer.weight)
+            draw_uniform(2.4 / layer.in_features, generator, layer.weight)
             nn.init.zeros_(layer.bias)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:

@@ -64,10 +64,12 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         Schedule of the learning rate. "one-cycle" rises from ``lr / 25`` to `lr` during the first
         30 % of `max_epochs` and then falls to almost zero [3]_; "cosine" falls to zero [4]_.
 
-    lr_scaling : {"none", "fan-in", "efficient-backprop"}, default="none"
+    lr_scaling : {"none", "fan-in", "efficient-backprop", "second-derivatives"}, default="none"
         Per-layer learning rates: "fan-in" divides `lr` by the number of inputs of a unit [8]_ [9]_;
         "efficient-backprop" multiplies it by the root of this number, or of the number of
         connections that share a weight ([10]_, section 4.7). The factors' geometric mean is one.
+        "second-derivatives", for "sgd" only, divides the rate of each parameter by 0.02 plus its
+        second derivative, estimated before each epoch from 500 images ([10]_, section 9).
 
     sampling : {"shuffle", "replacement"}, default="shuffle"
         Samples of an epoch: all in random order, or as many drawn independently.

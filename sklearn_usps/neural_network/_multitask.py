@@ -17,6 +17,7 @@ from ..networks._shared_layers import SharedLayersNetwork
 from ..training._data import LabeledImages, WeightedSubset, split_samples
 from ..training._inference import predict_log_proba, predict_scores
 from ..training._multitask_trainer import MultiTaskTrainer
+from ..training.optim._second_derivatives import SECOND_DERIVATIVES
 from ._base import BaseConvNet
 from ._classifier import ConvNetClassifier
 from ._task_labels import (
@@ -335,6 +336,10 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         # Not a clone, which has copies of callbacks: the user's own must see the training.
         estimator = type(self.estimator)(**self.estimator.get_params(deep=False))
         estimator._validate_params()
+        if estimator.lr_scaling == SECOND_DERIVATIVES:
+            raise ValueError(
+                f"lr_scaling={SECOND_DERIVATIVES!r} of estimator is for one task: set another one."
+            )
         if continuing:
             self._estimator.set_params(**estimator.get_params(deep=False))
         else:

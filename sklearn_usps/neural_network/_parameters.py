@@ -11,6 +11,7 @@ from .._utils._sklearn import Interval, StrOptions
 from ..networks._registry import NETWORKS
 from ..training.optim._learning_rates import SCALINGS, SCHEDULES
 from ..training.optim._optimizers import OPTIMIZERS
+from ..training.optim._second_derivatives import SECOND_DERIVATIVES
 
 #: Constraints on the parameters of `ConvNetClassifier`, in its order.
 CONSTRAINTS: dict[str, list] = {
@@ -22,7 +23,7 @@ CONSTRAINTS: dict[str, list] = {
     "momentum": [Interval(Real, 0, 1, closed="left")],
     "weight_decay": [Interval(Real, 0, None, closed="left")],
     "lr_schedule": [StrOptions({"constant", *SCHEDULES})],
-    "lr_scaling": [StrOptions({"none", *SCALINGS})],
+    "lr_scaling": [StrOptions({"none", *SCALINGS, SECOND_DERIVATIVES})],
     "sampling": [StrOptions({"shuffle", "replacement"})],
     "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
     "max_epochs": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],

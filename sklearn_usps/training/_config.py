@@ -14,6 +14,7 @@ from skorch.callbacks import EarlyStopping, InputShapeSetter, LRScheduler
 from .._utils._warnings import warn_user
 from ..preprocessing import RandomDeformation
 from .optim._optimizers import find_optimizer
+from .optim._second_derivatives import SECOND_DERIVATIVES, check_optimizer
 
 #: The parameters that a configuration takes over without a change.
 _UNCHANGED = (
@@ -88,6 +89,8 @@ class TrainingConfig:
             momentum=params["momentum"],
             weight_decay=params["weight_decay"],
         )
+        if params["lr_scaling"] == SECOND_DERIVATIVES:
+            check_optimizer(optimizer, params["optimizer"])
         augmentation = params["augmentation"]
         return cls(
             image_shape=image_shape,

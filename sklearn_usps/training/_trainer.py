@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -27,6 +27,7 @@ from ._config import TrainingConfig, choose_batch_size, choose_max_epochs
 from ._contexts import TrainingContexts
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
+from .optim import _second_derivatives
 from .optim._learning_rates import SCHEDULES, rate_factors
 from .optim._time_limit import PacedSchedule
 
@@ -61,6 +62,8 @@ class Trainer(NeuralNetClassifier):
 
     #: Learning rate factors of all batches of a training; None: constant.
     schedule_: np.ndarray | PacedSchedule | None = None
+    #: Parameters and the factors of their learning rates in this epoch.
+    parameter_factors_: Sequence[tuple[nn.Parameter, torch.Tensor]] = ()
 
     @property
     def _default_callbacks(self):
@@ -167,6 +170,8 @@ class Trainer(NeuralNetClassifier):
         if training:
             self._set_lr()
             self.history[-1]["lr"] = self.current_lr()
+            if self.config.lr_scaling == _second_derivatives.SECOND_DERIVATIVES:
+                self._estimate_parameter_factors()
         self._set_training(training)
         run_block = self._run_and_notify if any(self.listeners_.values()) else self._run_block
         sums: Any = 0.0
@@ -177,6 +182,19 @@ class Trainer(NeuralNetClassifier):
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
         self.record_epoch(prefix, sums)
+
+    def _estimate_parameter_factors(self) -> None:
+        """Estimate the factors of an epoch from some images, without augmentation and dropout."""
+        data, n_most = self.data_[0], _second_derivatives.N_IMAGES
+        rows = draw_samples("shuffle", len(data), min(n_most, len(data)), self.generator)
+        shape, slices = self.config.image_shape, [slice(0, len(rows))]
+        (block,) = BatchIterator(data, shape, slices, sample=lambda _: rows)
+        self._set_training(False)
+        with self.contexts_.step:
+            mean_loss = partial(self.get_loss, weights=block.weights)
+            self.parameter_factors_ = _second_derivatives.parameter_factors(
+                self.module_, self.infer, mean_loss, block.images, block.targets
+            )
 
     def _augment(self, images: torch.Tensor) -> torch.Tensor:
         """Return augmented images, after a check of their shape and dtype."""
@@ -324,6 +342,7 @@ class Trainer(NeuralNetClassifier):
                 self.notify(
                     "on_grad_computed", named_parameters=parameters, batch=batch, training=True
                 )
+            _second_derivatives.scale_gradients(self.parameter_factors_)
             return step["loss"]
 
         self.optimizer_.step(closure)

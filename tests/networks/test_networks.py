@@ -80,7 +80,7 @@ def test_luacnn_has_the_parameters_of_the_demo():
     ("name", "limits"),
     [
         ("luacnn", {"convolution": 25**-0.5, "subsampling": 0.5, "output": 216**-0.5}),
-        ("lecun1989", {"h1.1": 2.4 / 5, "h2.1": 2.4 / 200**0.5, "h3.0": 2.4 / 192**0.5}),
+        ("lecun1989", {"h1.1": 2.4 / 25, "h2.1": 2.4 / 200, "h3.0": 2.4 / 192}),
         ("lenet5", {"layers.1": (3 / 25) ** 0.5, "layers.3": (3 / 4) ** 0.5}),
     ],
 )

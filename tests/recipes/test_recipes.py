@@ -69,6 +69,7 @@ def test_lecun1989_has_the_papers_passes_and_input_range():
     model = recipe("lecun1989")
     params = model[-1].get_params(deep=False)
     published = {"network": "lecun1989", "max_epochs": 23, "batch_size": 1, "sampling": "shuffle"}
+    published["lr_scaling"] = "second-derivatives"
     assert {key: params[key] for key in published} == published
     assert RECIPES["lecun1989"].version == "zip"
     X = np.array([[0.0, 0.25, 0.5, 1.0]])
@@ -79,9 +80,10 @@ def test_lecun1989_has_the_papers_passes_and_input_range():
 @pytest.mark.real_data
 def test_recipe_learns_and_can_be_cloned_and_saved(name, few, tmp_path):
     model = recipe(name, random_state=3)
-    classifier_of(model).set_params(max_epochs=1)
+    # The small initial weights of "lecun1989" grow slowly at first.
+    classifier_of(model).set_params(max_epochs=3 if name == "lecun1989" else 1)
     model.fit(*few)
-    assert model.score(*few) > 0.2  # twice chance, after one pass over 400 images
+    assert model.score(*few) > 0.2  # twice chance, after one pass over 400 images, or three
     save_model(clone(model).fit(*few), tmp_path / "model.skops")
     loaded = load_model(tmp_path / "model.skops")
     np.testing.assert_array_equal(loaded.predict_proba(few[0]), model.predict_proba(few[0]))

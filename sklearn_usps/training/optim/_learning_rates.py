@@ -139,7 +139,7 @@ def rate_factors(
     The geometric mean over these layers is one, so that the rate keeps its meaning. On the meta
     device no memory is taken for the outputs of layers.
     """
-    if scaling == "none":
+    if scaling not in SCALINGS:
         return {}
     copied = copy.deepcopy(network).to("meta") if on_meta_device else network
     sizes = layer_sizes(copied, image_shape)
