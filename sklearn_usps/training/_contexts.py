@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -54,6 +55,20 @@ class TrainingContexts:
             seeded = SeededCode(generator, self.config.device)
             self.step = seeded if self.has_own_step else self.step
             self.augmentation = seeded if self.has_own_augmentation else nullcontext()
+
+    def augment(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return augmented images, after a check of their shape and dtype."""
+        augmentation: Any = self.config.augmentation
+        with self.augmentation:
+            augmented = augmentation(images, generator)
+        shape, dtype = getattr(augmented, "shape", None), getattr(augmented, "dtype", None)
+        if (shape, dtype) != (images.shape, images.dtype):
+            of_shape = "" if shape is None else f" of shape {tuple(shape)}"
+            raise ValueError(
+                f"augmentation must return a tensor of shape {tuple(images.shape)} and dtype "
+                f"{images.dtype}. Got {dtype or type(augmented).__name__}{of_shape}."
+            )
+        return augmented
 
 
 def _bfloat16(device: str) -> AbstractContextManager:

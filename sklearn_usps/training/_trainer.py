@@ -178,7 +178,7 @@ class Trainer(NeuralNetClassifier):
         for block in iterator:
             block = block._replace(images=block.images.to(self.device))
             if training and self.config.augmentation is not None:
-                block = block._replace(images=self._augment(block.images))
+                block = block._replace(images=self.contexts_.augment(block.images, self.generator))
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
         self.record_epoch(prefix, sums)
@@ -195,20 +195,6 @@ class Trainer(NeuralNetClassifier):
             self.parameter_factors_ = _second_derivatives.parameter_factors(
                 self.module_, self.infer, mean_loss, block.images, block.targets
             )
-
-    def _augment(self, images: torch.Tensor) -> torch.Tensor:
-        """Return augmented images, after a check of their shape and dtype."""
-        augmentation: Any = self.config.augmentation
-        with self.contexts_.augmentation:
-            augmented = augmentation(images, self.generator)
-        shape, dtype = getattr(augmented, "shape", None), getattr(augmented, "dtype", None)
-        if (shape, dtype) != (images.shape, images.dtype):
-            of_shape = "" if shape is None else f" of shape {tuple(shape)}"
-            raise ValueError(
-                f"augmentation must return a tensor of shape {tuple(images.shape)} and dtype "
-                f"{images.dtype}. Got {dtype or type(augmented).__name__}{of_shape}."
-            )
-        return augmented
 
     def _run_block(self, block: Block, training: bool, prefix: str, step_fn) -> list[dict]:
         """Run the batches of a block, which the history records as one batch."""
