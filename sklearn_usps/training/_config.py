@@ -112,18 +112,18 @@ class TrainingConfig:
 
 def choose_batch_size(batch_size: int | str, n_images: int) -> int:
     """Return the number of images in a batch; of "auto", that for `n_images` training images."""
-    if batch_size == "auto":
+    if isinstance(batch_size, str):
         smallest, largest = _BATCH_SIZES
         return min(max(n_images // _N_BATCHES, smallest), largest)
-    return int(batch_size)
+    return batch_size
 
 
 def choose_max_epochs(max_epochs: int | str, n_images: int) -> int:
     """Return the number of epochs; of "auto", that for `n_images` training images."""
-    if max_epochs == "auto":
+    if isinstance(max_epochs, str):
         fewest, most = _MAX_EPOCHS
         return min(max(_N_IMAGES_SEEN // n_images, fewest), most)
-    return int(max_epochs)
+    return max_epochs
 
 
 def _check_callback(callback) -> None:

@@ -149,7 +149,7 @@ def test_partial_fit_uses_weights_and_the_current_lr(bars):
     fewer = ConvNetClassifier(**PLAIN).partial_fit(X[y > 0], y[y > 0], [0, 1, 2])
     assert_same_bits(weighted, fewer)
     weighted.set_params(lr=0.5).partial_fit(X, y)
-    assert [row["lr"] for row in weighted.history_] == [0.02, 0.5]
+    assert [row["lr"] for row in weighted.history_] == [0.025, 0.5]
 
 
 def test_partial_fit_refuses_what_needs_all_data(bars):

@@ -176,7 +176,7 @@ def test_a_scheduler_beside_a_schedule_is_refused(bars):
         classifier.fit(*bars)
     classifier.set_params(lr_schedule="constant").fit(*bars)
     rates = [epoch["lr"] for epoch in classifier.history_[:2]]
-    assert rates == pytest.approx([0.02, 0.002])
+    assert rates == pytest.approx([0.025, 0.0025])
 
 
 @pytest.mark.parametrize(
