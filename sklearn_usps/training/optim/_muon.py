@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
+from torch.nn.functional import hardshrink
 from torch.optim.adamw import adamw
 
 #: Coefficients of the polynomial a x + b x³ + c x⁵, and how often it is applied ([1]_ of `Muon`).
 _COEFFICIENTS, _N_ITERATIONS = (3.4445, -4.7750, 2.0315), 5
 #: Root mean square of the elements of a step of AdamW ([2]_ of `Muon`).
 _ROOT_MEAN_SQUARE = 0.2
+#: Smaller elements of a mean of gradients are set to zero.
+_SMALLEST_MEAN = 1e-30
 #: `betas` and `eps` of AdamW, as by default in torch.
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 
@@ -87,8 +90,13 @@ class Muon(torch.optim.Optimizer):
 
 
 def update_momentum(mean, gradient, momentum):
-    """Update the mean of the gradients in place, and return its Nesterov momentum."""
-    return gradient.lerp(mean.lerp_(gradient, 1 - momentum), momentum)
+    """Update the mean of the gradients in place, and return its Nesterov momentum.
+
+    Of filters without a gradient, such as those before a dead ReLU, the mean decays to denormal
+    numbers, with which a step took ten times as long.
+    """
+    mean.copy_(hardshrink(mean.lerp_(gradient, 1 - momentum), _SMALLEST_MEAN))
+    return gradient.lerp(mean, momentum)
 
 
 def orthogonal_step(directions: torch.Tensor) -> torch.Tensor:
@@ -106,7 +114,8 @@ def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
     a, b, c = _COEFFICIENTS
     is_tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if is_tall else matrices
-    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    # So that products of four elements are zero or normal numbers.
+    x = hardshrink(x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7), 1e-9)
     for _ in range(_N_ITERATIONS):
         square = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
