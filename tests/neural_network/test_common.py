@@ -15,13 +15,18 @@ EXPECTED_FAILURES = {
 }
 
 
+#: By default, the few samples of the checks have many more steps.
+SHORT = {"max_epochs": 20, "batch_size": 128}
+
+
 @parametrize_with_checks(
     [
-        ConvNetClassifier(),
+        ConvNetClassifier(**SHORT),
         # check_class_weight_classifiers requires 87 %: 94 % or more with 3 seeds, at lr=0.05 74 %.
-        ConvNetClassifier(network="luacnn", lr=0.1, augmentation=None),
-        ConvNetClassifier(network="lenet5", lr=0.01, augmentation=None),
-        MultiTaskConvNetClassifier(ConvNetClassifier(random_state=0)),  # nested, so not seeded
+        ConvNetClassifier(network="luacnn", lr=0.1, augmentation=None, **SHORT),
+        ConvNetClassifier(network="lenet5", lr=0.01, augmentation=None, **SHORT),
+        # Nested, so not seeded by the checks.
+        MultiTaskConvNetClassifier(ConvNetClassifier(random_state=0, **SHORT)),
     ],
     expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
 )

@@ -53,7 +53,7 @@ def test_augmentations_without_parameters(value):
         ("optimizer__betas", "Set a subclass of the optimizer, with the value of betas in its"),
         ("callbacks__early_stopping__patience", r"with the value: callbacks=\[\.\.\.\]"),
         ("class_weight__3", r"as a whole: class_weight=\{\.\.\.\}"),
-        ("lr__x", "lr is 0.02, which has no parameters. Set lr itself."),
+        ("lr__x", "lr is 0.025, which has no parameters. Set lr itself."),
         ("module__n_filters", "set network and network_params."),
         ("criterion", "set label_smoothing and class_weight, or a network with a method"),
         ("iterator_train__batch_size", "set batch_size."),
