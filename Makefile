@@ -36,9 +36,10 @@ docs: $(VENV)/.dev
 docs-check: docs
 	$(BIN)/python docs/check_pages.py
 
-# Takes about 70 minutes on an idle machine; other programs falsify the times.
+# Takes about two hours on an idle machine; other programs falsify the times.
 bench: $(VENV)/.bench
-	for part in overhead time_to_error predict scaling n_jobs search accuracy multitask own_pictures; do \
+	for part in overhead time_to_error predict scaling n_jobs search accuracy few_images frontier \
+	    multitask own_pictures; do \
 	    $(BIN)/python benchmarks/bench_$$part.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/report.py

@@ -23,7 +23,7 @@ RIGHT, LEFT = ((6, -3), "left"), ((-6, -3), "right")
 PLACES = {
     "MLP": ((4, -12), "left"),
     "SVC": ((0, 5), "center"),
-    "minibatch": ((0, -13), "center"),
+    "minibatch": ((4, -12), "left"),
     "plain skorch": ((-4, 6), "right"),
 }
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")

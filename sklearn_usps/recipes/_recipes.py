@@ -155,8 +155,8 @@ def recipe(name, *, random_state=None):
         - "minibatch": the demo's network with normalized pixels and random deformation, trained in
           seconds by AdamW with a one-cycle learning rate and batches of 64. The settings were
           chosen by cross-validation on the training images of "roweis".
-        - "fast": a small batch-normalized network that trains in 0.6 seconds on two cores. On
-          "roweis" its error is lower than that of a support vector classifier. The settings were
+        - "fast": a small batch-normalized network that trains in less than a second on two cores.
+          Its error is lower than that of a support vector classifier. The settings were
           chosen by cross-validation on the training images of "roweis" and "zip".
         - "one-pass": the network of "fast", trained by one pass over the images.
         - "best": the default network with twice as many channels, trained for 30 epochs, whose
