@@ -24,7 +24,12 @@ EPOCHS, BATCH = 5, 64
 
 def contestants(X, y, epochs):
     ours = ConvNetClassifier(
-        network="luacnn", max_epochs=epochs, batch_size=BATCH, augmentation=None, random_state=0
+        network="luacnn",
+        optimizer="adamw",
+        max_epochs=epochs,
+        batch_size=BATCH,
+        augmentation=None,
+        random_state=0,
     )
     grid = {"lr": LR, "weight_decay": DECAY}
     skorch = NeuralNetClassifier(

@@ -51,8 +51,8 @@ def reliability(model):
 figure, ax = plt.subplots(layout="constrained")
 ax.plot([0, 1], [0, 1], color="gray", linewidth=1)
 for name, model, style in [
-    ("as trained", classifier, ("#D55E00", "o")),
-    ("calibrated", calibrated, ("#0072B2", "s")),
+    ("as trained", classifier, {"color": "#D55E00", "marker": "o"}),
+    ("calibrated", calibrated, {"color": "#0072B2", "marker": "s"}),
 ]:
     confidence, accuracy, counts = reliability(model)
     error = np.average(abs(confidence - accuracy), weights=counts)
@@ -61,7 +61,7 @@ for name, model, style in [
         f"log-loss {log_loss(y_test, model.predict_proba(X_test)):.4f}, "
         f"expected calibration error {error:.2%}"
     )
-    ax.scatter(confidence, accuracy, 4 * np.sqrt(counts), *style, alpha=0.7, label=name)
+    ax.scatter(confidence, accuracy, 4 * np.sqrt(counts), **style, alpha=0.7, label=name)
 ax.set(
     xlabel="Mean probability of the predicted class",
     ylabel="Accuracy",

@@ -25,6 +25,7 @@ X, y, X_val, y_val = X[:400], y[:400], X[400:1400], y[400:1400]
 
 params = {
     "network": "lenet5",
+    "optimizer": "adamw",
     "lr": 0.005,
     "lr_schedule": "constant",
     "batch_size": 32,

@@ -24,7 +24,12 @@ from sklearn_usps import BatchedGridSearchCV, ConvNetClassifier, ImageNormalizer
 
 X, y = fetch_usps(subset="train", return_X_y=True)
 classifier = ConvNetClassifier(
-    network="luacnn", max_epochs=5, batch_size=64, augmentation=None, random_state=0
+    network="luacnn",
+    optimizer="adamw",
+    max_epochs=5,
+    batch_size=64,
+    augmentation=None,
+    random_state=0,
 )
 rates = [0.001, 0.003, 0.01, 0.03, 0.1]
 decays = [0.0, 0.01, 0.1, 1.0]

@@ -136,6 +136,7 @@ figure.suptitle("16 filters of 3 × 3, seed 0")
 plt.show()
 
 # %%
-# Training changes the filters only a little, so all four panels look alike. The likeness does not
-# show that digits and letters need the same filters. The upper layers learn most of the task:
+# The trained filters still resemble the random ones from which they start, so all four panels look
+# alike. The likeness does not show that digits and letters need the same filters. The upper layers
+# learn most of the task:
 # sharing the first layer costs little and gains little.

@@ -55,6 +55,7 @@ def errors(transform, seed):
     """Return the test errors in %, one for each lighting."""
     classifier = ConvNetClassifier(
         network="luacnn",
+        optimizer="adamw",
         lr=0.01,
         max_epochs=10,
         batch_size=32,

@@ -42,6 +42,7 @@ from ..training._state import (
     load_weights,
 )
 from ..training._trainer import Trainer
+from ..training.optim._second_derivatives import check_optimizer
 from ._parameters import check_parameter_names
 from ._pixel_values import merge_values
 from ._validation import (
@@ -160,6 +161,7 @@ class BaseConvNet(ClassifierMixin, BaseEstimator):
             self._check_two_classes(train.targets, data.y)
             deadline = None if base.max_time is None else start + base.max_time
             config = _make_config(base, deadline=deadline)
+        check_optimizer(config.lr_scaling, config.optimizer, base.optimizer)
         previous = self.net_ if continuing else None
         trainer = self._build_trainer(base, config, seed, previous, keep_optimizer=partial)
         base._pixel_values = merge_values(base._pixel_values, pixel_values)

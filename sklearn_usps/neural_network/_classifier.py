@@ -47,9 +47,10 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         square if the number of features is one, else, with a warning, a single row of pixels.
 
     optimizer : {"adamw", "muon", "sgd"} or class, default="muon"
-        AdamW [2]_; Muon [12]_ for the filters of convolutions and AdamW for all else; stochastic
-        gradient descent with momentum; or a class of :mod:`torch.optim`, passed `lr`, and
-        `momentum` and `weight_decay` if its signature has them.
+        AdamW [2]_; Muon [12]_ for parameters of four dimensions, the filters of convolutions, and
+        AdamW for all others; stochastic gradient descent with momentum; or a class of
+        :mod:`torch.optim`, passed `lr`, and `momentum` and `weight_decay` if its signature has
+        them.
 
     lr : float, default=0.025
         Learning rate, in (0, inf); with a schedule, the maximum.
@@ -85,7 +86,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
 
     max_time : float, default=None
         Time limit for `fit` in seconds, in (0, inf). The training ends with the last epoch that
-        fits, at least one, and the schedule with it. The result then depends on the machine.
+        fits, at least one, and the schedule with it. The result then depends on the machine. For
+        long limits also set `max_epochs`, which ends the training if it comes first.
 
     label_smoothing : float, default=0.05
         Label smoothing [5]_, in [0, 1). Networks with a loss of their own ignore it.
@@ -125,8 +127,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         "cuda", "mps" and "cpu".
 
     precision : {"float32", "bfloat16"}, default="float32"
-        Precision of the network in training steps. "bfloat16" is faster on processors with AMX and
-        on recent GPUs, with a warning "float32" elsewhere. Weights and predictions are float32.
+        Precision of the network in training steps. "bfloat16" is faster on processors with AMX; on
+        others, `fit` warns and uses "float32". Weights and predictions are float32.
 
     random_state : int, RandomState instance or None, default=None
         Seed of all random numbers. With an int, fits on the CPU are the same to the bit for equal
@@ -315,7 +317,8 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
         """Train for one epoch at the constant learning rate `lr`.
 
         Network, optimizer and random numbers continue from the last call of `fit` or `partial_fit`.
-        `lr_schedule`, `max_epochs` and `max_time` are ignored.
+        `lr_schedule`, `max_epochs` and `max_time` are ignored. ``batch_size="auto"`` counts the
+        images of the call.
 
         Parameters
         ----------

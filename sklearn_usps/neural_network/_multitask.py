@@ -46,7 +46,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         Classifier whose parameters define the networks and their training. `batch_size` and
         `max_epochs` refer to the largest task, `early_stopping` monitors the mean of the tasks'
         validation losses, a `class_weight` dict applies to a label in all tasks that have it, and
-        `callbacks` see class indices of all tasks, those of the first task first.
+        `callbacks` see class indices of all tasks, those of the first task first. `lr_scaling` must
+        not be "second-derivatives".
 
     n_shared_layers : int, default=1
         Number of shared layers, less than the network has: "convnet" 6, "lecun1989" 4, "lenet5" 7,
@@ -338,7 +339,8 @@ class MultiTaskConvNetClassifier(BaseConvNet):
         estimator._validate_params()
         if estimator.lr_scaling == SECOND_DERIVATIVES:
             raise ValueError(
-                f"lr_scaling={SECOND_DERIVATIVES!r} of estimator is for one task: set another one."
+                f"{type(self).__name__} does not support lr_scaling={SECOND_DERIVATIVES!r}: set "
+                "estimator__lr_scaling='none'."
             )
         if continuing:
             self._estimator.set_params(**estimator.get_params(deep=False))

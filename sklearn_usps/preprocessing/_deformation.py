@@ -41,18 +41,18 @@ class RandomDeformation(BaseEstimator):
         the image times a factor drawn uniformly from [-shear, shear].
 
     shift : float, default=0.075
-        Largest distance, in [0, 1e9], in shorter sides of the image: 1.2 pixels for 16 × 16. Each
-        image moves to the right and down by two independent distances drawn uniformly from
+        Largest distance, as a fraction of the shorter side, in [0, 1e9]: 1.2 pixels for 16 × 16.
+        Each image moves to the right and down by two independent distances drawn uniformly from
         [-shift, shift].
 
     elastic_displacement : float, default=0.034
         Strength of the elastic deformation [1]_, in [0, 1e9]: the standard deviation of the
-        distance by which pixels move along each axis, in shorter sides of the image.
+        distance by which pixels move along each axis, as a fraction of the shorter side.
 
     elastic_sigma : float, default=0.1875
-        Standard deviation of the Gaussian that smooths the elastic deformation, in (0, 1e9], in
-        shorter sides of the image. Small values make strokes tremble, large values bend the image
-        as a whole.
+        Standard deviation of the Gaussian that smooths the elastic deformation, as a fraction of
+        the shorter side, in (0, 1e9]. Small values make strokes tremble, large values bend the
+        image as a whole.
 
     Notes
     -----
@@ -233,6 +233,5 @@ def _gaussian_weights(size, sigma, images):
     numbers = distance * (torch.arange(n_numbers, **kind) - beyond)
     offsets = torch.arange(size, **kind) - numbers[:, None]
     weights = (-0.5 * (offsets / sigma) ** 2).softmax(dim=0)
-    return weights / weights.norm(
-        dim=0
-    )  # of independent numbers, the squares add up to the variance
+    # Variances of independent numbers add up by the squares of their weights.
+    return weights / weights.norm(dim=0)

@@ -83,7 +83,7 @@ def _fast(random_state, *, lr=0.06, max_epochs=3, **changes):
 def _best(random_state):
     classifier = ConvNetClassifier(
         network_params={"n_channels": (32, 64, 64, 128, 128)},
-        max_epochs=30,
+        max_epochs=20,
         test_time_augmentation=True,
         random_state=random_state,
     )
@@ -156,11 +156,11 @@ def recipe(name, *, random_state=None):
           seconds by AdamW with a one-cycle learning rate and batches of 64. The settings were
           chosen by cross-validation on the training images of "roweis".
         - "fast": a small batch-normalized network that trains in less than a second on two cores.
-          Its error is lower than that of a support vector classifier. The settings were
-          chosen by cross-validation on the training images of "roweis" and "zip".
+          Its error is lower than that of a support vector classifier. The settings were chosen by
+          cross-validation on the training images of "roweis" and "zip".
         - "one-pass": the network of "fast", trained by one pass over the images.
-        - "best": the default network with twice as many channels, trained for 30 epochs, whose
-          probabilities are averaged over shifts of the image.
+        - "best": the default network with twice as many channels, whose probabilities are averaged
+          over shifts of the image.
         - "lecun1989": the network of [4]_ after 23 passes over the training images, one image a
           step, with learning rates from second derivatives as in the paper. The published training
           error is 0.14 % and the test error 5.0 % on the version "zip". The paper does not state

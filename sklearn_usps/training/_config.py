@@ -14,17 +14,16 @@ from skorch.callbacks import EarlyStopping, InputShapeSetter, LRScheduler
 from .._utils._warnings import warn_user
 from ..preprocessing import RandomDeformation
 from .optim._optimizers import find_optimizer
-from .optim._second_derivatives import SECOND_DERIVATIVES, check_optimizer
 
 #: The parameters that a configuration takes over without a change.
 _UNCHANGED = (
     *("lr", "lr_schedule", "lr_scaling", "sampling", "batch_size", "max_epochs"),
     *("label_smoothing", "precision", "verbose"),
 )
-#: With ``batch_size="auto"``: number of batches in an epoch, and limits of their size.
-_N_BATCHES, _BATCH_SIZES = 64, (8, 128)
-#: With ``max_epochs="auto"``: number of images seen in a training, and limits of the epochs.
-_N_IMAGES_SEEN, _MAX_EPOCHS = 30_000, (20, 100)
+#: With ``batch_size="auto"``: number of batches in an epoch, between limits of their size.
+_N_BATCHES, _BATCH_SIZE_LIMITS = 64, (8, 128)
+#: With ``max_epochs="auto"``: number of images seen in a training, between limits of the epochs.
+_N_IMAGES_SEEN, _EPOCH_LIMITS = 30_000, (20, 100)
 #: The process that imported this module, or the fork that computes in one thread already.
 _process = os.getpid()
 
@@ -89,8 +88,6 @@ class TrainingConfig:
             momentum=params["momentum"],
             weight_decay=params["weight_decay"],
         )
-        if params["lr_scaling"] == SECOND_DERIVATIVES:
-            check_optimizer(optimizer, params["optimizer"])
         augmentation = params["augmentation"]
         return cls(
             image_shape=image_shape,
@@ -113,7 +110,7 @@ class TrainingConfig:
 def choose_batch_size(batch_size: int | str, n_images: int) -> int:
     """Return the number of images in a batch; of "auto", that for `n_images` training images."""
     if isinstance(batch_size, str):
-        smallest, largest = _BATCH_SIZES
+        smallest, largest = _BATCH_SIZE_LIMITS
         return min(max(n_images // _N_BATCHES, smallest), largest)
     return batch_size
 
@@ -121,7 +118,7 @@ def choose_batch_size(batch_size: int | str, n_images: int) -> int:
 def choose_max_epochs(max_epochs: int | str, n_images: int) -> int:
     """Return the number of epochs; of "auto", that for `n_images` training images."""
     if isinstance(max_epochs, str):
-        fewest, most = _MAX_EPOCHS
+        fewest, most = _EPOCH_LIMITS
         return min(max(_N_IMAGES_SEEN // n_images, fewest), most)
     return max_epochs
 
@@ -224,7 +221,8 @@ def has_fast_bfloat16(device: str) -> bool:
     bfloat16 is emulated twice as long (AVX-512) or eight times (AVX2).
     """
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):
+            return torch.cuda.is_bf16_supported(including_emulation=False)
     # Older versions of torch lack the function.
     capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return device == "cpu" and bool(capabilities.get("amx_bf16"))

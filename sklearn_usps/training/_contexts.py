@@ -76,7 +76,7 @@ def _bfloat16(device: str) -> AbstractContextManager:
     if has_fast_bfloat16(device):
         return torch.autocast(torch.device(device).type, torch.bfloat16)
     warn_user(
-        f"precision='bfloat16' would be slower on this {device.upper()} than 'float32', in which "
-        "the network is trained therefore. Processors with the instructions AMX are faster in it."
+        f"precision='bfloat16' is slower than 'float32' on this {device.upper()}: training uses "
+        "'float32'."
     )
     return nullcontext()

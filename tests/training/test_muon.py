@@ -81,3 +81,23 @@ def test_a_network_without_convolutions_is_trained_as_by_adamw():
 class Flat(nn.Sequential):
     def __init__(self, image_shape, n_classes):
         super().__init__(nn.Flatten(), nn.Linear(image_shape[0] * image_shape[1], n_classes))
+
+
+class ComplexFilters(nn.Module):
+    def __init__(self, image_shape, n_classes):
+        super().__init__()
+        weight = torch.randn(n_classes, 1, *image_shape, dtype=torch.complex64)
+        self.weight = nn.Parameter(0.1 * weight)
+
+    def forward(self, images):
+        return (images[:, None] * self.weight).sum((2, 3, 4)).abs()
+
+
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+def test_complex_filters_are_trained_as_by_adamw(bars):
+    networks = []
+    for optimizer in ("muon", "adamw"):
+        params = {"network": ComplexFilters, "max_epochs": 2, "random_state": 0, "batch_size": 20}
+        classifier = ConvNetClassifier(optimizer=optimizer, **params).fit(*bars)
+        networks.append(classifier.net_.module_.weight.detach())
+    assert torch.equal(*networks)

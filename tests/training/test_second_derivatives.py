@@ -289,10 +289,18 @@ def test_other_optimizers_raise(optimizer, bars):
     assert repr(optimizer) in str(error.value)
 
 
+def test_a_fitted_classifier_is_saved_after_another_optimizer_was_set(bars):
+    classifier = ConvNetClassifier(**SCALED).fit(*bars).set_params(optimizer="adamw")
+    loaded = pickle.loads(pickle.dumps(classifier))
+    np.testing.assert_array_equal(loaded.predict_proba(bars[0]), classifier.predict_proba(bars[0]))
+    with pytest.raises(ValueError, match="needs optimizer='sgd'"):
+        loaded.partial_fit(*bars)
+
+
 def test_several_tasks_raise(two_tasks):
     X, y, task = two_tasks
     classifier = MultiTaskConvNetClassifier(ConvNetClassifier(**SCALED))
-    with pytest.raises(ValueError, match="lr_scaling='second-derivatives' of estimator is for one"):
+    with pytest.raises(ValueError, match="does not support lr_scaling='second-derivatives'"):
         classifier.fit(X, y, task=task)
 
 

@@ -19,11 +19,12 @@ _BETAS, _EPS = (0.9, 0.999), 1e-8
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon [1]_ for the filters of convolutions, and AdamW for all other parameters.
+    """Muon [1]_ for parameters of four dimensions, and AdamW for all others.
 
-    The step of a convolution is the Nesterov momentum of its gradient, as a matrix with a row for
-    each output channel, of which all singular values are made about one. Multiplied as in [2]_, it
-    is as large as a step of AdamW, so that both have the same learning rate and weight decay.
+    Those of four dimensions are the filters of convolutions of images. The step of a convolution is
+    the Nesterov momentum of its gradient, as a matrix with a row for each output channel, of which
+    all singular values are made about one. Multiplied as in [2]_, it is as large as a step of
+    AdamW, so that both have the same learning rate and weight decay.
 
     `torch.optim.Muon` takes matrices only, and torch has it from 2.9 on.
 
@@ -35,7 +36,7 @@ class Muon(torch.optim.Optimizer):
     .. [2] J. Liu et al., "Muon is Scalable for LLM Training", arXiv:2502.16982, 2025, section 2.2.
     """
 
-    def __init__(self, params, lr=0.02, *, momentum=0.9, weight_decay=0.01, fused=False):
+    def __init__(self, params, lr=0.025, *, momentum=0.9, weight_decay=0.01, fused=False):
         options = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "fused": fused}
         super().__init__(params, options)
 
@@ -48,10 +49,9 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             with_gradient = [p for p in group["params"] if p.grad is not None]
-            self._step_adamw([p for p in with_gradient if p.ndim != 4], group)
-            for filters in with_gradient:
-                if filters.ndim == 4:
-                    self._step_filters(filters, group)
+            self._step_adamw([p for p in with_gradient if not _has_filters(p)], group)
+            for filters in filter(_has_filters, with_gradient):
+                self._step_filters(filters, group)
         return loss
 
     def _step_filters(self, filters, group):
@@ -67,7 +67,8 @@ class Muon(torch.optim.Optimizer):
         for parameter in parameters:
             state = self.state[parameter]
             if not state:
-                state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+                device = parameter.device if group["fused"] else "cpu"  # as torch.optim.AdamW
+                state["step"] = torch.zeros((), dtype=torch.float32, device=device)
                 state["exp_avg"] = torch.zeros_like(parameter)
                 state["exp_avg_sq"] = torch.zeros_like(parameter)
         states = [self.state[parameter] for parameter in parameters]
@@ -78,7 +79,8 @@ class Muon(torch.optim.Optimizer):
             [state["exp_avg_sq"] for state in states],
             [],
             [state["step"] for state in states],
-            fused=group["fused"],
+            fused=group["fused"] or None,  # None: torch chooses
+            has_complex=any(map(torch.is_complex, parameters)),
             amsgrad=False,
             beta1=_BETAS[0],
             beta2=_BETAS[1],
@@ -87,6 +89,10 @@ class Muon(torch.optim.Optimizer):
             eps=_EPS,
             maximize=False,
         )
+
+
+def _has_filters(parameter: torch.Tensor) -> bool:
+    return parameter.ndim == 4 and parameter.is_floating_point()
 
 
 def update_momentum(mean, gradient, momentum):

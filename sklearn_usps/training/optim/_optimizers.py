@@ -95,13 +95,14 @@ class BatchedMuon(BatchedAdamW):
     def step(self, lr):
         """Take a step with learning rates of shape (n_networks, n_parameters)."""
         direction = update_momentum(self.velocity, self.matrix.grad, self.momentum)
-        decayed = self.matrix * (1 - lr * self.weight_decay)
+        before = [self.matrix[:, columns].clone() for columns, _ in self.filters]
         super().step(lr)
-        for columns, shape in self.filters:
+        for (columns, shape), filters in zip(self.filters, before, strict=True):
             n_networks, n_filters = len(direction), shape[0]
             change = orthogonal_step(direction[:, columns].view(n_networks, n_filters, -1))
-            change = change.reshape(n_networks, -1) * lr[:, columns]
-            self.matrix[:, columns] = decayed[:, columns] - change
+            rates = lr[:, columns]
+            change = change.reshape(n_networks, -1) * rates
+            self.matrix[:, columns] = filters * (1 - rates * self.weight_decay) - change
 
 
 class BatchedSGD:

@@ -39,9 +39,9 @@ N_IMAGES = 500
 _MAX_ELEMENTS = 2**22
 
 
-def check_optimizer(optimizer: type[torch.optim.Optimizer], name: str | type) -> None:
-    """Raise a ValueError if an optimizer is not gradient descent."""
-    if not issubclass(optimizer, torch.optim.SGD):
+def check_optimizer(lr_scaling: str, optimizer: type[torch.optim.Optimizer], name) -> None:
+    """Raise a ValueError if these learning rates are asked of an adaptive optimizer."""
+    if lr_scaling == SECOND_DERIVATIVES and not issubclass(optimizer, torch.optim.SGD):
         raise ValueError(
             f"lr_scaling={SECOND_DERIVATIVES!r} needs optimizer='sgd', since adaptive optimizers "
             f"undo a factor on the gradient. Got optimizer={name!r}: set optimizer='sgd' or "
@@ -61,7 +61,7 @@ def parameter_factors(
     h = {name: torch.zeros_like(p, requires_grad=False) for name, p in trained.items()}
     with torch.no_grad():
         outputs = infer(images)
-        mean_loss(outputs, targets)  # raises for outputs that are no logits
+        mean_loss(outputs, targets)  # raises for outputs of a wrong shape
     hessians = loss_hessians(lambda outputs: mean_loss(outputs, targets), outputs)
     n_elements = hessians.shape[1] * sum(map(torch.numel, h.values()))
     size = max(1, _MAX_ELEMENTS // max(n_elements, 1))
