@@ -64,7 +64,7 @@ def test_tasks_are_trained_in_bfloat16(bars):
 
 
 def test_float32_is_used_where_bfloat16_would_be_slower(bars, monkeypatch):
-    """The warning says so."""
+    """The warning says so; the processors of the tests have AMX, so that another is simulated."""
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
     with pytest.warns(
         UserWarning, match="precision='bfloat16' is slower than 'float32' on this CPU"

@@ -49,8 +49,8 @@ class Muon(torch.optim.Optimizer):
                 loss = closure()
         for group in self.param_groups:
             with_gradient = [p for p in group["params"] if p.grad is not None]
-            self._step_adamw([p for p in with_gradient if not _has_filters(p)], group)
-            for filters in filter(_has_filters, with_gradient):
+            self._step_adamw([p for p in with_gradient if not has_filters(p)], group)
+            for filters in filter(has_filters, with_gradient):
                 self._step_filters(filters, group)
         return loss
 
@@ -91,7 +91,8 @@ class Muon(torch.optim.Optimizer):
         )
 
 
-def _has_filters(parameter: torch.Tensor) -> bool:
+def has_filters(parameter: torch.Tensor) -> bool:
+    """Return True if a parameter is trained by Muon, False if by AdamW."""
     return parameter.ndim == 4 and parameter.is_floating_point()
 
 

@@ -11,7 +11,7 @@ import inspect
 import numpy as np
 import torch
 
-from ._muon import Muon, orthogonal_step, update_momentum
+from ._muon import Muon, has_filters, orthogonal_step, update_momentum
 
 #: The optimizers that have a name.
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "muon": Muon, "sgd": torch.optim.SGD}
@@ -39,7 +39,7 @@ def find_optimizer(
 
 def fused_state(optimizer: str, parameter: torch.Tensor) -> set[str]:
     """Return the names of the state that an optimizer by name, fused, keeps of a parameter."""
-    if optimizer == "SGD" or (optimizer == "Muon" and parameter.ndim == 4):
+    if optimizer == "SGD" or (optimizer == "Muon" and has_filters(parameter)):
         return {"momentum_buffer"}
     return {"step", "exp_avg", "exp_avg_sq"}
 
