@@ -24,6 +24,8 @@ _UNCHANGED = (
 _N_BATCHES, _BATCH_SIZE_LIMITS = 64, (8, 128)
 #: With ``max_epochs="auto"``: number of images seen in a training, between limits of the epochs.
 _N_IMAGES_SEEN, _EPOCH_LIMITS = 30_000, (20, 100)
+#: With ``max_epochs="auto"`` and a time limit: the maximum of the epochs.
+_MOST_EPOCHS_IN_TIME = 1000
 #: The process that imported this module, or the fork that computes in one thread already.
 _process = os.getpid()
 
@@ -106,21 +108,21 @@ class TrainingConfig:
         """Return the same without callbacks, early stopping, time limit and output."""
         return replace(self, callbacks=(), patience=None, deadline=None, verbose=0)
 
+    def choose_batch_size(self, n_images: int) -> int:
+        """Return the number of images in a batch, for so many training images."""
+        if isinstance(self.batch_size, str):
+            smallest, largest = _BATCH_SIZE_LIMITS
+            return min(max(n_images // _N_BATCHES, smallest), largest)
+        return self.batch_size
 
-def choose_batch_size(batch_size: int | str, n_images: int) -> int:
-    """Return the number of images in a batch; of "auto", that for `n_images` training images."""
-    if isinstance(batch_size, str):
-        smallest, largest = _BATCH_SIZE_LIMITS
-        return min(max(n_images // _N_BATCHES, smallest), largest)
-    return batch_size
-
-
-def choose_max_epochs(max_epochs: int | str, n_images: int) -> int:
-    """Return the number of epochs; of "auto", that for `n_images` training images."""
-    if isinstance(max_epochs, str):
+    def choose_max_epochs(self, n_images: int) -> int:
+        """Return the number of epochs, or the maximum, for so many training images."""
+        if not isinstance(self.max_epochs, str):
+            return self.max_epochs
+        if self.deadline is not None:
+            return _MOST_EPOCHS_IN_TIME
         fewest, most = _EPOCH_LIMITS
         return min(max(_N_IMAGES_SEEN // n_images, fewest), most)
-    return max_epochs
 
 
 def _check_callback(callback) -> None:

@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from ..networks._torch_state import default_state
 from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
-from ._config import TrainingConfig, choose_batch_size, choose_max_epochs
+from ._config import TrainingConfig
 from ._contexts import TrainingContexts
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
@@ -126,8 +126,8 @@ class Trainer(NeuralNetClassifier):
         """
         self.data_ = data, valid_data
         n_images = self.count_images(data)
-        self.max_epochs = choose_max_epochs(self.config.max_epochs, n_images)
-        self.batch_size = choose_batch_size(self.config.batch_size, n_images)
+        self.max_epochs = self.config.choose_max_epochs(n_images)
+        self.batch_size = self.config.choose_batch_size(n_images)
         try:
             with default_state(self.config.device):
                 self.contexts_.seed(self.generator)

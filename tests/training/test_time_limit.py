@@ -52,6 +52,13 @@ def test_without_time_an_epoch_has_the_whole_schedule(bars):
     assert one_epoch.history_[0].keys() == classifier.history_[0].keys()
 
 
+@pytest.mark.parametrize(("max_time", "n_epochs"), [(None, 100), (1e4, 1000)])
+def test_number_of_epochs_by_default(max_time, n_epochs, bars):
+    X, y = bars
+    classifier = ConvNetClassifier(max_time=max_time, **FAST).fit(X[:20], y[:20])
+    assert classifier.n_iter_ == n_epochs
+
+
 @pytest.mark.parametrize("lr_schedule", ["one-cycle", "constant"])
 def test_whole_epochs_that_fit(lr_schedule, bars):
     X, y = bars

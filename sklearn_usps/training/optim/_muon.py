@@ -124,6 +124,6 @@ def orthogonalize(matrices: torch.Tensor) -> torch.Tensor:
     # So that products of four elements are zero or normal numbers.
     x = hardshrink(x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7), 1e-9)
     for _ in range(_N_ITERATIONS):
-        square = x @ x.mT
+        square = torch.bmm(x, x.mT)
         x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return x.mT if is_tall else x
