@@ -26,6 +26,18 @@ PLACES = {
     "minibatch": ((4, -12), "left"),
     "plain skorch": ((-4, 6), "right"),
 }
+#: Colors of the classifiers in the figure of few images.
+LINES = {
+    "default": OURS,
+    "MLP": "#E69F00",
+    "SVC, tuned": OTHERS,
+    "SVC": "#56B4E9",
+    "RandomForest": "#009E73",
+    "HistGradientBoosting": "#CC79A7",
+    "KNeighbors": "#000000",
+}
+#: The key of the number of images in the table of few images.
+_IMAGES = "training images"
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
@@ -151,6 +163,59 @@ def draw_lecun1989():
     _save(figure, "lecun1989")
 
 
+def draw_few_images():
+    """Plot error against the number of training images of roweis, one line per classifier."""
+    rows = [row for row in load("few_images")["tables"]["Error"] if "roweis" in row[_IMAGES]]
+    n_images = [int(row[_IMAGES].split()[1].replace(",", "")) for row in rows]
+    figure, ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
+    for (name, color), marker in zip(LINES.items(), "os^Dv<>", strict=True):
+        mean, spread = np.array([_numbers(row[name]) for row in rows]).T
+        ax.errorbar(n_images, mean, spread, color=color, marker=marker, capsize=2, label=name)
+    ax.set(xscale="log", yscale="log", xticks=n_images)
+    ax.set(xlabel="training images of roweis", ylabel="error on other training images (%)")
+    ax.minorticks_off()
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    ax.yaxis.set_major_formatter(PLAIN)
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8, ncols=2, loc="lower left")
+    _save(figure, "few_images")
+
+
+def draw_frontier():
+    """Plot cross-validated error against training time, one axes per version of the digits."""
+    rows = load("frontier")["tables"]["Five-fold cross-validation"]
+    figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.6), sharey=True, layout="constrained")
+    for ax, version in zip(axes, ["roweis", "zip"], strict=True):
+        for row in rows:
+            x, y = float(row["seconds"]), _numbers(row[f"error, {version}"])[0]
+            color, marker = (OTHERS, "s") if row["settings"] == "AdamW" else (OURS, "o")
+            ax.plot(x, y, marker, color=color)
+            ax.annotate(
+                row["settings"].removeprefix("recipe "),
+                (x, y),
+                xytext=(5, 4),
+                textcoords="offset points",
+                fontsize=8,
+                color=color,
+            )
+        ax.set(title=version, xscale="log", yscale="log")
+        ax.set_xlabel("training time on 10,000 images (s), median of 3 fits")
+        ax.margins(0.15)
+        ax.set_xlim(right=300)
+        ax.grid(alpha=0.3)
+        ax.xaxis.set_major_formatter(PLAIN)
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter(PLAIN)
+        ax.yaxis.set_minor_formatter("")
+    axes[0].set_ylabel("error in five folds (%)")
+    _save(figure, "frontier")
+
+
+def _numbers(percentages):
+    """Return the numbers of a mean, or of a mean and a standard deviation, in percent."""
+    return [float(part) for part in percentages.replace("%", "").split("±")]
+
+
 def _save(figure, name):
     figure.savefig(DOCS / "images" / f"{name}.png", dpi=100)
     plt.close(figure)
@@ -162,4 +227,6 @@ if __name__ == "__main__":
     draw_accuracy()
     draw_scaling()
     draw_lecun1989()
+    draw_few_images()
+    draw_frontier()
     draw_overview()

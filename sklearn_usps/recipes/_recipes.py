@@ -67,15 +67,15 @@ def _minibatch(random_state):
     return make_pipeline(ImageNormalizer(), classifier)
 
 
-def _fast(random_state, *, lr=0.06, max_epochs=3, **changes):
-    params = {"n_channels": (16, 24, 32), "strides": (2, 2, 1), "dropout": 0.0}
+def _fast(random_state, *, lr=0.1, batch_size=176, max_epochs=3):
+    params = {"n_channels": (16, 32, 64), "strides": (2, 2, 2), "dropout": 0.0}
     classifier = ConvNetClassifier(
         network_params=params,
         lr=lr,
+        batch_size=batch_size,
         max_epochs=max_epochs,
         augmentation=None,
         random_state=random_state,
-        **changes,
     )
     return make_pipeline(ImageNormalizer(), classifier)
 
@@ -122,7 +122,7 @@ RECIPES: dict[str, Recipe] = {
     "minibatch": Recipe("luacnn", None, _CHOSEN, _minibatch),
     "fast": Recipe("roweis", None, _CHOSEN, _fast),
     "one-pass": Recipe(
-        "roweis", None, _CHOSEN, partial(_fast, lr=0.04, batch_size=48, max_epochs=1)
+        "roweis", None, _CHOSEN, partial(_fast, lr=0.06, batch_size=64, max_epochs=1)
     ),
     "best": Recipe("roweis", None, _CHOSEN, _best),
     "lecun1989": Recipe("zip", _LECUN, "LeCun et al., 1989", _lecun1989),
