@@ -9,8 +9,7 @@ random_state 0 to 4, in one torch thread.
 
 Prints errors in %: on the validation fold; on the fold blurred, thickened, thinned, partly covered
 and strongly deformed; and on the training images of the other version, whose digits are drawn in
-another style. default_settings.csv lists the settings from which the defaults were chosen, among
-them test-time augmentation and an average of weights that was not adopted.
+another style. frontier_settings.csv lists the settings from which the defaults were chosen.
 """
 
 import sys
