@@ -27,6 +27,7 @@ OURS = {
     "recipe fast": lambda seed: recipe("fast", random_state=seed),
     "recipe minibatch": lambda seed: recipe("minibatch", random_state=seed),
     "default": lambda seed: make_pipeline(ImageNormalizer(), ConvNetClassifier(random_state=seed)),
+    "recipe best": lambda seed: recipe("best", random_state=seed),
 }
 
 
