@@ -25,6 +25,9 @@ PLACES = {
     "SVC": ((0, 5), "center"),
     "minibatch": ((4, -12), "left"),
     "plain skorch": ((-4, 6), "right"),
+    "AdamW": ((-4, 6), "center"),
+    "10 epochs, bfloat16": LEFT,
+    "bfloat16": LEFT,
 }
 #: Colors of the classifiers in the figure of few images.
 LINES = {
@@ -190,11 +193,14 @@ def draw_frontier():
             x, y = float(row["seconds"]), _numbers(row[f"error, {version}"])[0]
             color, marker = (OTHERS, "s") if row["settings"] == "AdamW" else (OURS, "o")
             ax.plot(x, y, marker, color=color)
+            name = row["settings"].removeprefix("recipe ")
+            offset, side = PLACES.get(name, RIGHT)
             ax.annotate(
-                row["settings"].removeprefix("recipe "),
+                name,
                 (x, y),
-                xytext=(5, 4),
+                xytext=offset,
                 textcoords="offset points",
+                ha=side,
                 fontsize=8,
                 color=color,
             )
