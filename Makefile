@@ -36,7 +36,7 @@ docs: $(VENV)/.dev
 docs-check: docs
 	$(BIN)/python docs/check_pages.py
 
-# Takes about two hours on an idle machine; other programs falsify the times.
+# Takes about four hours on an idle machine; other programs falsify the times.
 bench: $(VENV)/.bench
 	for part in overhead time_to_error predict scaling n_jobs search accuracy few_images frontier \
 	    multitask own_pictures; do \

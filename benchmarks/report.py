@@ -30,7 +30,7 @@ PLACES = {
     "bfloat16": LEFT,
 }
 #: Colors of the classifiers in the figure of few images.
-LINES = {
+FEW_IMAGES_COLORS = {
     "default": OURS,
     "MLP": "#E69F00",
     "SVC, tuned": OTHERS,
@@ -39,8 +39,6 @@ LINES = {
     "HistGradientBoosting": "#CC79A7",
     "KNeighbors": "#000000",
 }
-#: The key of the number of images in the table of few images.
-_IMAGES = "training images"
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 
 
@@ -78,23 +76,28 @@ def draw_version(ax, rows):
     for row in rows:
         is_ours = row["classifier"].startswith(("recipe", "default"))
         x, y = max(row["seconds to train"], 0.001), 100 * row["mean error"]
-        color, marker = (OURS, "o") if is_ours else (OTHERS, "s")
-        ax.plot(x, y, marker, color=color)
-        name = row["classifier"].removeprefix("recipe ")
-        offset, side = PLACES.get(name, LEFT if is_ours else RIGHT)
-        ax.annotate(
-            name,
-            (x, y),
-            xytext=offset,
-            textcoords="offset points",
-            ha=side,
-            fontsize=8,
-            color=color,
-        )
-    ax.set(xscale="log", yscale="log", xlabel="training time (s), median of 5 fits")
+        draw_point(ax, row["classifier"], x, y, is_ours=is_ours, place=LEFT if is_ours else RIGHT)
+    scale_axes(ax)
+    ax.set_xlabel("training time (s), median of 5 fits")
     ax.set_ylabel("error (%), mean of 5 seeds")
-    ax.margins(0.15)
     ax.set_xlim(right=1000)
+
+
+def draw_point(ax, name, x, y, *, is_ours, place):
+    """Plot a point and the name of its classifier, at a place of its own if it has one."""
+    color, marker = (OURS, "o") if is_ours else (OTHERS, "s")
+    ax.plot(x, y, marker, color=color)
+    name = name.removeprefix("recipe ")
+    offset, side = PLACES.get(name, place)
+    ax.annotate(
+        name, (x, y), xytext=offset, textcoords="offset points", ha=side, fontsize=8, color=color
+    )
+
+
+def scale_axes(ax):
+    """Make both axes logarithmic, with plain numbers."""
+    ax.set(xscale="log", yscale="log")
+    ax.margins(0.15)
     ax.grid(alpha=0.3)
     ax.xaxis.set_major_formatter(PLAIN)
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -168,10 +171,11 @@ def draw_lecun1989():
 
 def draw_few_images():
     """Plot error against the number of training images of roweis, one line per classifier."""
-    rows = [row for row in load("few_images")["tables"]["Error"] if "roweis" in row[_IMAGES]]
-    n_images = [int(row[_IMAGES].split()[1].replace(",", "")) for row in rows]
+    key = "training images"
+    rows = [row for row in load("few_images")["tables"]["Error"] if "roweis" in row[key]]
+    n_images = [int(row[key].split()[1].replace(",", "")) for row in rows]
     figure, ax = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
-    for (name, color), marker in zip(LINES.items(), "os^Dv<>", strict=True):
+    for (name, color), marker in zip(FEW_IMAGES_COLORS.items(), "os^Dv<>", strict=True):
         mean, spread = np.array([_numbers(row[name]) for row in rows]).T
         ax.errorbar(n_images, mean, spread, color=color, marker=marker, capsize=2, label=name)
     ax.set(xscale="log", yscale="log", xticks=n_images)
@@ -190,29 +194,12 @@ def draw_frontier():
     figure, axes = plt.subplots(1, 2, figsize=(9.6, 4.6), sharey=True, layout="constrained")
     for ax, version in zip(axes, ["roweis", "zip"], strict=True):
         for row in rows:
-            x, y = float(row["seconds"]), _numbers(row[f"error, {version}"])[0]
-            color, marker = (OTHERS, "s") if row["settings"] == "AdamW" else (OURS, "o")
-            ax.plot(x, y, marker, color=color)
-            name = row["settings"].removeprefix("recipe ")
-            offset, side = PLACES.get(name, RIGHT)
-            ax.annotate(
-                name,
-                (x, y),
-                xytext=offset,
-                textcoords="offset points",
-                ha=side,
-                fontsize=8,
-                color=color,
-            )
-        ax.set(title=version, xscale="log", yscale="log")
-        ax.set_xlabel("training time on 10,000 images (s), median of 3 fits")
-        ax.margins(0.15)
+            name, x = row["settings"], float(row["seconds"])
+            y = _numbers(row[f"error, {version}"])[0]
+            draw_point(ax, name, x, y, is_ours=name != "AdamW", place=RIGHT)
+        scale_axes(ax)
+        ax.set(title=version, xlabel="training time on 10,000 images (s), median of 3 fits")
         ax.set_xlim(right=300)
-        ax.grid(alpha=0.3)
-        ax.xaxis.set_major_formatter(PLAIN)
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.yaxis.set_major_formatter(PLAIN)
-        ax.yaxis.set_minor_formatter("")
     axes[0].set_ylabel("error in five folds (%)")
     _save(figure, "frontier")
 

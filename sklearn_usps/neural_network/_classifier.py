@@ -82,13 +82,13 @@ class ConvNetClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseC
 
     max_epochs : int or "auto", default="auto"
         Number of passes over the training images; the maximum with `early_stopping` or `max_time`.
-        "auto" is ``min(max(30_000 // n, 20), 100)`` for n training images, and 1000 with
-        `max_time`.
+        "auto" is ``min(max(30_000 // n, 20), 100)`` for n training images, or 1000 with `max_time`
+        and without `early_stopping`.
 
     max_time : float, default=None
-        Time limit for `fit` in seconds, in (0, inf). The training ends with the last epoch that
-        fits, at least one, and the schedule with it; after `max_epochs` if it comes first. The
-        result then depends on the machine.
+        Time for `fit` in seconds, in (0, inf). The training ends with the last epoch that fits, at
+        least one, and the schedule with it. With ``max_epochs="auto"`` it uses all of the time;
+        set `max_epochs` to end earlier. The result then depends on the machine.
 
     label_smoothing : float, default=0.05
         Label smoothing [5]_, in [0, 1). Networks with a loss of their own ignore it.

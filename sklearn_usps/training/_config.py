@@ -25,7 +25,7 @@ _N_BATCHES, _BATCH_SIZE_LIMITS = 64, (8, 128)
 #: With ``max_epochs="auto"``: number of images seen in a training, between limits of the epochs.
 _N_IMAGES_SEEN, _EPOCH_LIMITS = 30_000, (20, 100)
 #: With ``max_epochs="auto"`` and a time limit: the maximum of the epochs.
-_MOST_EPOCHS_IN_TIME = 1000
+_MAX_EPOCHS_WITH_TIME_LIMIT = 1000
 #: The process that imported this module, or the fork that computes in one thread already.
 _process = os.getpid()
 
@@ -109,18 +109,22 @@ class TrainingConfig:
         return replace(self, callbacks=(), patience=None, deadline=None, verbose=0)
 
     def choose_batch_size(self, n_images: int) -> int:
-        """Return the number of images in a batch, for so many training images."""
+        """Return the batch size for `n_images` training images."""
         if isinstance(self.batch_size, str):
             smallest, largest = _BATCH_SIZE_LIMITS
             return min(max(n_images // _N_BATCHES, smallest), largest)
         return self.batch_size
 
     def choose_max_epochs(self, n_images: int) -> int:
-        """Return the number of epochs, or the maximum, for so many training images."""
+        """Return the number of epochs for `n_images` training images.
+
+        With a time limit or early stopping it is the maximum.
+        """
         if not isinstance(self.max_epochs, str):
             return self.max_epochs
-        if self.deadline is not None:
-            return _MOST_EPOCHS_IN_TIME
+        # Early stopping would end a long training where the learning rate still rises.
+        if self.deadline is not None and self.patience is None:
+            return _MAX_EPOCHS_WITH_TIME_LIMIT
         fewest, most = _EPOCH_LIMITS
         return min(max(_N_IMAGES_SEEN // n_images, fewest), most)
 

@@ -38,6 +38,16 @@ def test_orthogonalize_makes_singular_values_alike_and_keeps_the_vectors(shape):
     assert_allclose(made.diag()[is_large], 0.95, atol=0.3)
 
 
+@pytest.mark.parametrize("rank", [0, 1, 8])
+def test_orthogonalize_of_few_directions(rank):
+    """Such as of filters before dead ReLUs: no singular value becomes large."""
+    generator = torch.Generator().manual_seed(0)
+    left, right = (torch.randn(n, rank, generator=generator) for n in (64, 576))
+    values = torch.linalg.svdvals(orthogonalize((left @ right.T)[None])[0])
+    assert_allclose(values[:rank], 0.95, atol=0.3)
+    assert_allclose(values[rank:], 0, atol=1e-2)
+
+
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch has Muon from 2.9 on")
 def test_filters_are_trained_as_by_muon_of_torch_and_the_rest_as_by_adamw():
     ours, reference = make_network(), make_network()

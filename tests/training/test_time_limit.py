@@ -52,11 +52,11 @@ def test_without_time_an_epoch_has_the_whole_schedule(bars):
     assert one_epoch.history_[0].keys() == classifier.history_[0].keys()
 
 
-@pytest.mark.parametrize(("max_time", "n_epochs"), [(None, 100), (1e4, 1000)])
-def test_number_of_epochs_by_default(max_time, n_epochs, bars):
-    X, y = bars
-    classifier = ConvNetClassifier(max_time=max_time, **FAST).fit(X[:20], y[:20])
-    assert classifier.n_iter_ == n_epochs
+def test_by_default_the_time_is_used(bars):
+    X, y = bars[0][:20], bars[1][:20]
+    assert ConvNetClassifier(max_time=1e4, **FAST).fit(X, y).n_iter_ == 1000
+    params = {**FAST, "early_stopping": True, "n_iter_no_change": 1000}
+    assert ConvNetClassifier(max_time=1e4, **params).fit(X, y, X_val=X, y_val=y).n_iter_ == 100
 
 
 @pytest.mark.parametrize("lr_schedule", ["one-cycle", "constant"])
