@@ -23,8 +23,8 @@ RIGHT, LEFT = ((6, -3), "left"), ((-6, -3), "right")
 PLACES = {
     "MLP": ((4, -12), "left"),
     "SVC": ((0, 5), "center"),
-    "minibatch": ((4, -12), "left"),
-    "plain skorch": ((-4, 6), "right"),
+    "minibatch": ((0, -13), "center"),
+    "RandomForest": LEFT,
     "AdamW": ((-4, 6), "center"),
     "10 epochs, bfloat16": LEFT,
     "bfloat16": LEFT,
