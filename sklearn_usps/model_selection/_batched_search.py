@@ -8,13 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 from joblib import effective_n_jobs, parallel_config
-from joblib.parallel import get_active_backend
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from sklearn.utils.parallel import Parallel
-from tqdm.auto import tqdm
 
 from .._utils._sklearn import Interval
-from ._fit_groups import group_tasks, make_job
+from ..training.gpu._cuda import MAX_STREAMS
+from ._fit_groups import are_on_gpu, group_tasks, run_groups, run_in_threads
 from ._joblib_backend import GatheringBackend
 
 _MAX_MODELS = {"max_models": [Interval(Integral, 1, None, closed="left")]}
@@ -52,19 +50,13 @@ class _BatchedSearch:
             return super().fit(X, y, **params)  # type: ignore[misc]  # the search's
 
     def _run_tasks(self, tasks):
-        """Run tasks in groups; return their results in the order of the tasks."""
-        groups = group_tasks(tasks, self.max_models, effective_n_jobs(self.n_jobs))
-        backend, _ = get_active_backend()
-        return_as = "generator" if backend.supports_return_generator else "list"
-        parallel = Parallel(n_jobs=self.n_jobs, return_as=return_as)
-        outputs = parallel(make_job([tasks[i] for i in group]) for group in groups)
-        results = [None] * len(tasks)
-        with tqdm(total=len(tasks), unit="fit", disable=None if self.verbose else True) as bar:
-            for group, output in zip(groups, outputs, strict=True):
-                for i, result in zip(group, output, strict=True):
-                    results[i] = result
-                bar.update(len(group))
-        return results
+        """Run tasks in groups or, on a GPU, in threads; return their results in their order."""
+        n_workers = effective_n_jobs(self.n_jobs)
+        if n_workers == 1 and are_on_gpu(tasks):
+            n_threads = min(self.max_models, MAX_STREAMS)
+            return run_in_threads(tasks, n_threads, verbose=self.verbose)
+        groups = group_tasks(tasks, self.max_models, n_workers)
+        return run_groups(tasks, groups, self.n_jobs, verbose=self.verbose)
 
 
 class BatchedGridSearchCV(_BatchedSearch, GridSearchCV):

@@ -7,16 +7,20 @@ import warnings
 
 import joblib
 import numpy as np
+from joblib.parallel import get_active_backend, parallel_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
-from sklearn.utils.parallel import delayed
+from sklearn.utils.parallel import Parallel, delayed
+from tqdm.auto import tqdm
 
 from .._utils._sklearn import _check_method_params, _safe_split
 from ..networks._torch_state import default_state
 from ..neural_network import ConvNetClassifier
 from ..training._batched import BatchedTrainer, check_batchable
+from ..training._config import find_device
+from ..training.gpu._cuda import is_cuda
 from ..training.optim._second_derivatives import SECOND_DERIVATIVES
 
 #: Parameters of `ConvNetClassifier` that may differ within a group.
@@ -28,6 +32,9 @@ BATCHABLE_PARAMS = {
 #: Networks that train faster one by one: their convolutions on several channels keep a processor
 #: busy, and as the grouped convolutions of a batched fit they take up to 1.7 times as long.
 _SELF_SUFFICIENT = ("convnet", "lenet5")
+
+#: The name of torch's error, as it stands in the traceback of a failed fit.
+_OUT_OF_MEMORY = "OutOfMemoryError"
 
 
 def group_tasks(tasks, max_models: int, n_workers: int = 1) -> list[list[int]]:
@@ -48,7 +55,46 @@ def group_tasks(tasks, max_models: int, n_workers: int = 1) -> list[list[int]]:
     return groups
 
 
-def make_job(tasks):
+def run_groups(tasks, groups, n_jobs: int | None, *, verbose: int) -> list:
+    """Run groups of tasks in parallel, in the current joblib backend.
+
+    Return the result of each task, or None if it is in no group.
+    """
+    backend, _ = get_active_backend()
+    return_as = "generator" if backend.supports_return_generator else "list"
+    parallel = Parallel(n_jobs=n_jobs, return_as=return_as)
+    outputs = parallel(_make_job([tasks[i] for i in group]) for group in groups)
+    results = [None] * len(tasks)
+    with tqdm(total=len(tasks), unit="fit", disable=None if verbose else True) as bar:
+        for group, output in zip(groups, outputs, strict=True):
+            for i, result in zip(group, output, strict=True):
+                results[i] = result
+            bar.update(len(group))
+    return results
+
+
+def run_in_threads(tasks, n_threads: int, *, verbose: int) -> list:
+    """Run the fits of a search in threads, each on a stream of its own; return their results.
+
+    A fit that finds no memory beside the others is run again, alone.
+    """
+    with parallel_config(backend="threading"):
+        results = run_groups(tasks, [[i] for i in range(len(tasks))], n_threads, verbose=verbose)
+    failed = [[i] for i, result in enumerate(results) if _OUT_OF_MEMORY in str(result["fit_error"])]
+    again = run_groups(tasks, failed, n_jobs=1, verbose=0)
+    return [second or first for first, second in zip(results, again, strict=True)]
+
+
+def are_on_gpu(tasks) -> bool:
+    """Return True if all tasks are fits of the classifier on an Nvidia GPU."""
+    try:
+        candidates = [_make_candidate(args[0], kwargs["parameters"]) for _, args, kwargs in tasks]
+        return all(is_cuda(find_device(_get_classifier(each).device)) for each in candidates)
+    except Exception:  # the fit of a candidate raises the error that the user sees
+        return False
+
+
+def _make_job(tasks):
     """Make joblib's call for a group of tasks.
 
     X and y are arguments of the call itself, where backends such as Dask find scattered arrays.
@@ -70,6 +116,7 @@ def can_be_batched(classifier) -> bool:
         and not classifier.callbacks
         and not classifier.warm_start
         and classifier.max_time is None
+        and not is_cuda(find_device(classifier.device))  # which computes several fits at once
         and not isinstance(classifier.random_state, np.random.RandomState)
     )
 

@@ -34,7 +34,8 @@ def default_state(device: str | None = None) -> Iterator[None]:
 
     Gradients are on, inference mode and autocast are off, numpy's errors are warnings, scikit-learn
     looks for NaN, and denormal numbers are not flushed to zero. If the `device` to compute on is
-    given, a default device other than it becomes this one, and the CPU computes in full precision.
+    given, a default device other than it becomes this one, matrix products are computed in full
+    precision, and cuDNN chooses algorithms that return the same bits each time.
     """
     with ExitStack() as stack:
         for change in _state_changes(None if device is None else torch.device(device)):
@@ -59,8 +60,10 @@ def _state_changes(device: torch.device | None) -> list[AbstractContextManager]:
         changes.append(numpy_defaults())
     if sys.float_info.min / 2 == 0:
         changes.append(_denormals())
-    if device is not None and device.type == "cpu":
+    if device is not None:
         changes.append(full_precision)
+        if device.type == "cuda":
+            changes.append(repeatable_convolutions)
     return changes
 
 
@@ -172,10 +175,25 @@ def _set_precisions(values: list[str | None]) -> None:
             part.fp32_precision = value
 
 
-#: Products and convolutions on the CPU are computed in float32, not in bfloat16.
+#: Matrix products, and convolutions on the CPU, are computed in float32: not in bfloat16 or TF32.
 full_precision = _ProcessSetting(
     "full_precision", _get_precisions, _set_precisions, ["highest", *len(_PARTS) * ["ieee"]]
 )
+
+
+def _get_choice() -> tuple[bool, bool]:
+    return torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+
+
+def _set_choice(choice: tuple[bool, bool]) -> None:
+    torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = choice
+
+
+#: cuDNN chooses among algorithms that return the same bits each time, without timing them.
+repeatable_convolutions = _ProcessSetting(
+    "repeatable_convolutions", _get_choice, _set_choice, (True, False)
+)
+_SETTINGS = (float32_by_default, full_precision, repeatable_convolutions)
 
 
 # Turns of threads, and forks
@@ -207,12 +225,12 @@ def _handle_forks() -> None:
 
 def _take_locks() -> None:
     _turns.acquire()  # first, since a thread that has its turn takes the others
-    for setting in (float32_by_default, full_precision):
+    for setting in _SETTINGS:
         setting.lock.acquire()
 
 
 def _release_locks(*, in_child: bool = False) -> None:
-    for setting in (full_precision, float32_by_default):
+    for setting in reversed(_SETTINGS):
         if in_child:
             setting.forget_other_threads()
         setting.lock.release()

@@ -13,6 +13,7 @@ from skorch.callbacks import EarlyStopping, InputShapeSetter, LRScheduler
 
 from .._utils._warnings import warn_user
 from ..preprocessing import RandomDeformation
+from .gpu._cuda import is_cuda
 from .optim._optimizers import find_optimizer
 
 #: The parameters that a configuration takes over without a change.
@@ -58,6 +59,8 @@ class TrainingConfig:
     device: str
     #: "float32" or "bfloat16", of the outputs of layers in training steps.
     precision: str
+    #: True to replay recorded training steps where that is possible.
+    records_steps: bool
     verbose: int
 
     def __post_init__(self):
@@ -101,6 +104,7 @@ class TrainingConfig:
             patience=params["n_iter_no_change"] if params["early_stopping"] else None,
             deadline=params.get("deadline"),
             device=device,
+            records_steps=is_cuda(device),
             **{name: params[name] for name in _UNCHANGED},
         )
 

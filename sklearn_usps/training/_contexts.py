@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import nn
 
 from .._utils._warnings import warn_user
+from ..networks._layers import Dropout
 from ..networks._own_code import SeededCode, is_user_code
 from ..networks._torch_state import float32_by_default
 from ._config import TrainingConfig, has_fast_bfloat16
+from .gpu._cuda import cuda_generator, is_cuda, own_stream
 
 
 class TrainingContexts:
@@ -39,8 +42,35 @@ class TrainingContexts:
         #: Context of the network in a training step.
         self.forward: AbstractContextManager = nullcontext()
 
-    def seed(self, generator: torch.Generator) -> None:
-        """Start a training: draw the seed of the random numbers of a user's code, if any runs."""
+    @contextmanager
+    def training(self, network: nn.Module, generator: torch.Generator) -> Iterator[None]:
+        """Enter the context of a training, with the generator of its random numbers.
+
+        On an Nvidia GPU the training has a stream of its own, and what draws from the generator in
+        the library, augmentation and dropout, draws from one on the GPU.
+        """
+        self._seed(generator)
+        self.generator = self.device_generator = generator
+        if not is_cuda(self.config.device):
+            yield
+            return
+        self.device_generator = cuda_generator(self.config.device, generator)
+        dropouts = [
+            part
+            for part in network.modules()
+            if isinstance(part, Dropout) and part.generator is generator
+        ]
+        try:
+            for dropout in dropouts:
+                dropout.generator = self.device_generator
+            with own_stream(self.config.device):
+                yield
+        finally:
+            for dropout in dropouts:
+                dropout.generator = generator
+
+    def _seed(self, generator: torch.Generator) -> None:
+        """Draw the seed of the random numbers of a user's code, if any runs."""
         if self.config.precision == "bfloat16":
             self.forward = _bfloat16(self.config.device)
         if not self.config.optimizer_options.get("fused"):
@@ -56,9 +86,10 @@ class TrainingContexts:
             self.step = seeded if self.has_own_step else self.step
             self.augmentation = seeded if self.has_own_augmentation else nullcontext()
 
-    def augment(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def augment(self, images: torch.Tensor) -> torch.Tensor:
         """Return augmented images, after a check of their shape and dtype."""
         augmentation: Any = self.config.augmentation
+        generator = self.generator if self.has_own_augmentation else self.device_generator
         with self.augmentation:
             augmented = augmentation(images, generator)
         shape, dtype = getattr(augmented, "shape", None), getattr(augmented, "dtype", None)

@@ -15,6 +15,8 @@ from sklearn.utils.class_weight import compute_sample_weight
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from .gpu._cuda import is_cuda
+
 #: Approximate number of images of a block: negligible overhead per block, in few megabytes.
 BLOCK_SIZE = 2048
 #: Number of random orders to try, and of looks at a group, which take about 10 µs each.
@@ -50,6 +52,17 @@ class Block(NamedTuple):
     #: The rows of each batch.
     slices: list[slice]
 
+    def to(self, device: str) -> Block:
+        """Return the block with the images on a device.
+
+        Targets and weights stay on the CPU; an Nvidia GPU copies them without waiting.
+        """
+        targets, weights = self.targets, self.weights
+        if is_cuda(device):
+            targets = None if targets is None else targets.pin_memory()
+            weights = None if weights is None else weights.pin_memory()
+        return Block(self.images.to(device), targets, weights, self.slices)
+
     def batches(self) -> Iterator[tuple]:
         """Yield each batch, a tuple of images and targets, and its weights."""
         for rows in self.slices:
@@ -74,18 +87,22 @@ class BatchIterator:
     more than a slice. No more than a block is copied, so the array may be a memory map.
 
     `slices` has the batches of a pass by the position of their samples; ``sample(n_samples)`` draws
-    as many indices for each pass, by default all samples in their order.
+    as many indices for each pass, by default all samples in their order. ``read(X, rows)`` returns
+    rows of the array as a float32 tensor; a block has about `block_size` of them.
     """
 
-    def __init__(self, dataset, image_shape, slices, *, sample=None):
+    def __init__(
+        self, dataset, image_shape, slices, *, sample=None, read=None, block_size=BLOCK_SIZE
+    ):
         self.dataset, self.rows, self.weights = dataset, None, None
         if isinstance(dataset, WeightedSubset):
             self.dataset, self.rows = dataset.dataset, dataset.indices
             self.weights = dataset.weights
         self.image_shape = image_shape
         self.sample = sample
+        self.read = read or read_images
         self.slices = slices
-        self.batches_per_block = max(1, BLOCK_SIZE // (slices[0].stop - slices[0].start))
+        self.batches_per_block = max(1, block_size // (slices[0].stop - slices[0].start))
 
     def __len__(self) -> int:
         return len(self.slices)
@@ -97,15 +114,18 @@ class BatchIterator:
             begin, end = batches[0].start, batches[-1].stop
             picked = slice(begin, end) if drawn is None else drawn[begin:end]
             rows = picked if self.rows is None else self.rows[picked]
-            # A copy of a few rows may be written to, even where X is read-only or on disk.
-            images = torch.from_numpy(np.asarray(self.dataset.X[rows]).astype(np.float32))
             y = self.dataset.y
             yield Block(
-                images.view(-1, 1, *self.image_shape),
+                self.read(self.dataset.X, rows).view(-1, 1, *self.image_shape),
                 None if y is None else torch.from_numpy(y[rows]),
                 None if self.weights is None else torch.from_numpy(self.weights[picked]),
                 [slice(batch.start - begin, batch.stop - begin) for batch in batches],
             )
+
+
+def read_images(X, rows) -> torch.Tensor:
+    """Copy some rows of an array, which may be read-only or on disk, to a float32 tensor."""
+    return torch.from_numpy(np.asarray(X[rows]).astype(np.float32))
 
 
 def draw_samples(sampling: str, n_samples: int, n_drawn: int, generator) -> np.ndarray:

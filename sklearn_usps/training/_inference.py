@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional
 from ..networks._torch_state import default_state
 from ._config import use_one_thread_in_fork
 from ._data import BatchIterator
+from .gpu._cuda import BLOCK_PIXELS, copy_to_cpu, copy_to_gpu, is_cuda
 
 if TYPE_CHECKING:
     from ._trainer import Trainer
@@ -79,19 +81,31 @@ def iter_outputs(
 
     In training, where images of a batch may depend on each other, the last one is not filled up.
     """
+    parts = _compute_parts(trainer, X, function, training=training)
+    if is_cuda(trainer.config.device) and device == "cpu":
+        return copy_to_cpu(parts)
+    return (part.to(device) for part in parts)
+
+
+def _compute_parts(trainer: Trainer, X, function, *, training) -> Iterator[torch.Tensor]:
+    """Yield the values for many batches together, on the device that computed them."""
     use_one_thread_in_fork()
     trainer.module_.train(training)
-    dataset = trainer.get_dataset(X)
-    size = _batch_size(trainer.config.image_shape, trainer.device)
+    dataset, image_shape = trainer.get_dataset(X), trainer.config.image_shape
+    size = _batch_size(image_shape, trainer.device)
     slices = list(gen_batches(len(dataset), size))
-    for block in BatchIterator(dataset, trainer.config.image_shape, slices):
+    options: dict[str, Any] = {}
+    if is_cuda(trainer.config.device):
+        options["read"] = partial(copy_to_gpu, trainer.config.device)
+        options["block_size"] = BLOCK_PIXELS // math.prod(image_shape)
+    for block in BatchIterator(dataset, image_shape, slices, **options):
         state = default_state(trainer.config.device)
         with state, trainer.contexts_.evaluation, torch.inference_mode(not training):
             values = [
                 function(images if training else _fill_up(images, size))[: len(images)]
                 for (images, _), _ in block.batches()
             ]
-            part = torch.cat(values).to(device)
+            part = torch.cat(values)
         yield part
 
 

@@ -13,6 +13,7 @@ from skorch.history import History
 
 from ._data import BatchIterator, batch_slices, draw_samples
 from ._trainer import Trainer
+from .optim._loss import mean_loss
 
 
 class MultiTaskSampler:
@@ -92,7 +93,12 @@ class MultiTaskTrainer(Trainer):
         def sample(n_samples):
             return sampler.order(rows, self.config.sampling, self.generator)
 
-        return BatchIterator(dataset, self.config.image_shape, sampler.slices(), sample=sample)
+        return BatchIterator(
+            dataset, self.config.image_shape, sampler.slices(), sample=sample, read=self.read_
+        )
+
+    def can_record_steps(self):
+        return False  # a batch has no fixed number of samples of each task
 
     def count_images(self, data):
         return max(map(len, self._rows_of_tasks(data)))
@@ -122,7 +128,8 @@ class MultiTaskTrainer(Trainer):
                 own_targets = targets[rows] - begin
                 own_weights = None if weights is None else weights[rows]
                 own_logits = self.compute_logits(network, images[rows])
-                loss = self.mean_loss(network, own_logits, own_targets, own_weights)
+                smoothing = self.config.label_smoothing
+                loss = mean_loss(network, own_logits, own_targets, own_weights, smoothing)
                 total = total + self.task_weights[self.tasks[task]] * loss
                 own_logits = own_logits.detach().cpu()
                 logits[rows, begin:end] = own_logits

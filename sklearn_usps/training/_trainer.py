@@ -19,17 +19,22 @@ import torch
 from skorch import NeuralNetClassifier
 from skorch.callbacks import EpochTimer, PassthroughScoring
 from torch import nn
-from torch.nn import functional
 
 from ..networks._torch_state import default_state
 from ._callbacks import BATCH_EVENTS, StopTraining, call_listeners, overrides, training_callbacks
 from ._config import TrainingConfig
 from ._contexts import TrainingContexts
-from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples
+from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples, read_images
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
+from .gpu._cuda import ImageReader, is_cuda
+from .gpu._recorded_steps import RecordedSteps
 from .optim import _second_derivatives
-from .optim._learning_rates import SCHEDULES, rate_factors
+from .optim._learning_rates import SCHEDULES, parameter_groups, rate_factors
+from .optim._loss import check_outputs, mean_loss
 from .optim._time_limit import PacedSchedule
+
+#: Attributes that a trainer has during a training only: they hold the images.
+_OF_TRAINING = ("data_", "read_", "step_")
 
 
 class Trainer(NeuralNetClassifier):
@@ -101,16 +106,7 @@ class Trainer(NeuralNetClassifier):
 
     def get_params_for_optimizer(self, prefix, named_parameters):
         _, options = super().get_params_for_optimizer(prefix, [])
-        groups: dict[float, list] = {}
-        for name, parameter in named_parameters:
-            groups.setdefault(self.lr_factors_.get(name, 1.0), []).append(parameter)
-        lr = options["lr"]
-        return (
-            [
-                {"params": parameters, "lr": lr * factor, "lr_factor": factor}
-                for factor, parameters in groups.items()
-            ],
-        ), options
+        return (parameter_groups(named_parameters, self.lr_factors_, options["lr"]),), options
 
     # The training
 
@@ -125,17 +121,21 @@ class Trainer(NeuralNetClassifier):
             If a loss or, after the last step, a logit is infinite or NaN.
         """
         self.data_ = data, valid_data
+        self.read_ = ImageReader(self.device) if is_cuda(self.config.device) else read_images
         n_images = self.count_images(data)
         self.max_epochs = self.config.choose_max_epochs(n_images)
         self.batch_size = self.config.choose_batch_size(n_images)
         try:
-            with default_state(self.config.device):
-                self.contexts_.seed(self.generator)
+            with (
+                default_state(self.config.device),
+                self.contexts_.training(self.module_, self.generator),
+            ):
                 # Before skorch, which swallows Ctrl-C from here on.
                 self.make_lr_schedule(self.max_epochs, len(self.get_iterator(data, training=True)))
                 self.partial_fit(data.dataset.X, data.dataset.y)
         finally:
-            del self.data_
+            for name in _OF_TRAINING:
+                self.__dict__.pop(name, None)
         self._set_training(False)
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
@@ -170,15 +170,18 @@ class Trainer(NeuralNetClassifier):
         if training:
             self._set_lr()
             self.history[-1]["lr"] = self.current_lr()
+            # A callback may change anything between two epochs.
+            if self.config.callbacks or not hasattr(self, "step_"):
+                self.step_ = self._choose_step()
             if self.config.lr_scaling == _second_derivatives.SECOND_DERIVATIVES:
                 self._estimate_parameter_factors()
         self._set_training(training)
         run_block = self._run_and_notify if any(self.listeners_.values()) else self._run_block
         sums: Any = 0.0
         for block in iterator:
-            block = block._replace(images=block.images.to(self.device))
+            block = block.to(self.device)
             if training and self.config.augmentation is not None:
-                block = block._replace(images=self.contexts_.augment(block.images, self.generator))
+                block = block._replace(images=self.contexts_.augment(block.images))
             sums = sums + self.sum_metrics(block, run_block(block, training, prefix, step_fn))
         self.history[-1][prefix + "_batch_count"] = len(iterator)
         self.record_epoch(prefix, sums)
@@ -200,7 +203,7 @@ class Trainer(NeuralNetClassifier):
         """Run the batches of a block, which the history records as one batch."""
         with self.contexts_.step:
             steps = [step_fn(batch, weights=weights) for batch, weights in block.batches()]
-        losses = [step["loss"].item() for step in steps]
+        losses = torch.stack([step["loss"] for step in steps]).tolist()
         self.check_losses(losses)
         sizes = [rows.stop - rows.start for rows in block.slices]
         mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / sum(sizes)
@@ -300,7 +303,8 @@ class Trainer(NeuralNetClassifier):
         return self.data_
 
     def __getstate__(self):  # for callbacks that pickle the net, without the images
-        return {name: value for name, value in super().__getstate__().items() if name != "data_"}
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name not in _OF_TRAINING}
 
     def check_data(self, X, y=None):
         """Skip skorch's search for the classes, which are known: it copies all images."""
@@ -309,7 +313,9 @@ class Trainer(NeuralNetClassifier):
         batch_size = self.batch_size if training else INFERENCE_BATCH_SIZE
         slices = batch_slices(len(dataset), batch_size)
         sample = self._sample if training else None
-        return BatchIterator(dataset, self.config.image_shape, slices, sample=sample)
+        return BatchIterator(
+            dataset, self.config.image_shape, slices, sample=sample, read=self.read_
+        )
 
     def _sample(self, n_samples):
         return draw_samples(self.config.sampling, n_samples, n_samples, self.generator)
@@ -317,6 +323,27 @@ class Trainer(NeuralNetClassifier):
     # One batch
 
     def train_step(self, batch, weights=None, **fit_params):
+        step = self.step_(batch, weights)
+        self.n_steps_ += 1
+        self._set_lr()
+        return step
+
+    def can_record_steps(self) -> bool:
+        """Return True if all steps are the same operations, all of the library and torch."""
+        return (
+            self.config.records_steps
+            and not self.contexts_.has_own_step
+            and not any(self.listeners_.values())
+            and self.config.lr_scaling != _second_derivatives.SECOND_DERIVATIVES
+        )
+
+    def _choose_step(self) -> Callable:
+        if not self.can_record_steps():
+            return self.take_step
+        return RecordedSteps(self.take_step, self.optimizer_, self.contexts_.device_generator)
+
+    def take_step(self, batch, weights) -> dict[str, torch.Tensor]:
+        """Train on a batch; return its loss and its logits."""
         steps = []
 
         def closure():
@@ -332,8 +359,6 @@ class Trainer(NeuralNetClassifier):
             return step["loss"]
 
         self.optimizer_.step(closure)
-        self.n_steps_ += 1
-        self._set_lr()
         return steps[0]
 
     def train_step_single(self, batch, weights=None, **fit_params):
@@ -361,34 +386,9 @@ class Trainer(NeuralNetClassifier):
         return logits.float() if getattr(logits, "dtype", None) == torch.bfloat16 else logits
 
     def get_loss(self, y_pred, y_true, X=None, training=False, weights=None):
-        expected = (len(y_true), self.n_classes)
-        # With probabilities of its own, a network may have other outputs.
-        if not hasattr(self.module_, "log_proba") and getattr(y_pred, "shape", None) != expected:
-            got = getattr(y_pred, "shape", type(y_pred).__name__)
-            raise ValueError(
-                "forward of the network must return logits of shape (n_samples, n_classes) = "
-                f"{expected}. Got {got if isinstance(got, str) else tuple(got)} instead."
-            )
-        return self.mean_loss(self.module_, y_pred, y_true, weights)
-
-    def mean_loss(self, network: nn.Module, logits, targets, weights) -> torch.Tensor:
-        """Return the mean loss of a network over the samples of a batch."""
-        targets = targets.to(self.device)
-        own_loss = getattr(network, "loss", None)
-        if weights is None and own_loss is None:
-            return self.criterion_(logits, targets)
-        if own_loss is None:
-            losses = functional.cross_entropy(
-                logits, targets, label_smoothing=self.config.label_smoothing, reduction="none"
-            )
-        else:
-            losses = own_loss(logits, targets)
-            if losses.shape != targets.shape:
-                raise ValueError(
-                    f"loss of the network must return a value for each of {len(targets)} samples. "
-                    f"Got the shape {tuple(losses.shape)}: set reduction='none'."
-                )
-        return (losses if weights is None else losses * weights.to(self.device)).mean()
+        check_outputs(self.module_, y_pred, len(y_true), self.n_classes)
+        smoothing = self.config.label_smoothing
+        return mean_loss(self.module_, y_pred, y_true, weights, smoothing)
 
     # Inference
 

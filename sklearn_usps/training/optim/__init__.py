@@ -1,1 +1,1 @@
-"""Learning rates and optimizers."""
+"""Losses, learning rates and optimizers."""

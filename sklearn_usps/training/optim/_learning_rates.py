@@ -131,6 +131,17 @@ def efficient_backprop(size: LayerSize) -> float:
 SCALINGS = {"fan-in": fan_in, "efficient-backprop": efficient_backprop}
 
 
+def parameter_groups(named_parameters, factors: dict[str, float], lr: float) -> list[dict]:
+    """Return an optimizer's groups of parameters: those of one factor of the learning rate each."""
+    groups: dict[float, list] = {}
+    for name, parameter in named_parameters:
+        groups.setdefault(factors.get(name, 1.0), []).append(parameter)
+    return [
+        {"params": parameters, "lr": lr * factor, "lr_factor": factor}
+        for factor, parameters in groups.items()
+    ]
+
+
 def rate_factors(
     scaling: str, network: nn.Module, image_shape: tuple[int, int], *, on_meta_device: bool = False
 ) -> dict[str, float]:

@@ -61,7 +61,8 @@ class Muon(torch.optim.Optimizer):
         direction = update_momentum(state["momentum_buffer"], filters.grad, group["momentum"])
         filters.mul_(1 - group["lr"] * group["weight_decay"])
         change = orthogonal_step(direction.flatten(1)[None]).view_as(filters)
-        filters.sub_(change, alpha=group["lr"])
+        lr = torch.as_tensor(group["lr"], dtype=filters.dtype, device=filters.device)
+        filters.addcmul_(change, lr, value=-1)
 
     def _step_adamw(self, parameters, group):
         for parameter in parameters:
