@@ -14,6 +14,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(TEST_OPTIONS)
+	SKLEARN_USPS_TEST_GPU=1 $(BIN)/python -m pytest -rs tests/gpu
 
 # Tests of untrusted input and of faults with twenty times the random examples of `make test`, new ones in each
 # run: five minutes to half an hour.

@@ -80,8 +80,9 @@ def run_in_threads(tasks, n_threads: int, *, verbose: int) -> list:
     """
     with parallel_config(backend="threading"):
         results = run_groups(tasks, [[i] for i in range(len(tasks))], n_threads, verbose=verbose)
-    failed = [[i] for i, result in enumerate(results) if _OUT_OF_MEMORY in str(result["fit_error"])]
-    again = run_groups(tasks, failed, n_jobs=1, verbose=0)
+        errors = [str(result["fit_error"]) for result in results]
+        failed = [[i] for i, error in enumerate(errors) if _OUT_OF_MEMORY in error]
+        again = run_groups(tasks, failed, n_jobs=1, verbose=0)
     return [second or first for first, second in zip(results, again, strict=True)]
 
 

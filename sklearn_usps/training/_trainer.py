@@ -329,10 +329,10 @@ class Trainer(NeuralNetClassifier):
         return step
 
     def can_record_steps(self) -> bool:
-        """Return True if all steps are the same operations, all of the library and torch."""
+        """Return True if all steps are the same operations, none of them a user's."""
         return (
             self.config.records_steps
-            and not self.contexts_.has_own_step
+            and self.config.optimizer_options.get("fused", False)  # network and optimizer by name
             and not any(self.listeners_.values())
             and self.config.lr_scaling != _second_derivatives.SECOND_DERIVATIVES
         )

@@ -31,7 +31,13 @@ from sklearn_usps import (
     ConvNetClassifier,
     ImageNormalizer,
 )
-from sklearn_usps.model_selection._fit_groups import fit_batched, group_tasks
+from sklearn_usps.model_selection._fit_groups import (
+    are_on_gpu,
+    fit_batched,
+    group_tasks,
+    run_in_threads,
+)
+from sklearn_usps.model_selection._joblib_backend import GatheringBackend
 
 pytestmark = pytest.mark.real_data
 
@@ -364,6 +370,56 @@ def test_groups_are_small_enough_for_all_workers():
     assert [len(group) for group in group_tasks(tasks, 4)] == [4, 3, 3, 4, 3, 3]
     assert [len(group) for group in group_tasks(tasks, 32, n_workers=4)] == [5, 5, 5, 5]
     assert sorted(i for group in group_tasks(tasks, 4) for i in group) == list(range(20))
+
+
+# Threads, which a search uses on a GPU
+
+
+def fit_in_threads(search, X, y, n_threads):
+    """Fit a search of scikit-learn in threads, as one of ours on a GPU; return its scores."""
+    backend = GatheringBackend(lambda tasks: run_in_threads(tasks, n_threads, verbose=0))
+    with parallel_config(backend=backend):
+        return search.fit(X, y).cv_results_["mean_test_score"]
+
+
+def test_fits_in_threads_are_those_of_grid_search(model, digits):
+    grid = {**GRID, "convnetclassifier__network": ["convnet", "luacnn"]}
+    search = GridSearchCV(model, grid, cv=2, refit=False)
+    expected = search.fit(*digits).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(fit_in_threads(clone(search), *digits, n_threads=2), expected)
+
+
+class Refused(Linear):
+    """A network that finds no memory as often as `n_times` says."""
+
+    n_times = 0
+
+    def forward(self, images):
+        if self.training and Refused.n_times:
+            Refused.n_times -= 1
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return super().forward(images)
+
+
+def test_a_fit_without_memory_is_run_again(digits):
+    search = GridSearchCV(
+        ConvNetClassifier(network=Refused, **PLAIN), {"lr": [0.01, 0.02, 0.03]}, cv=2, refit=False
+    )
+    expected = search.fit(*digits).cv_results_["mean_test_score"]
+    Refused.n_times = 2
+    np.testing.assert_array_equal(fit_in_threads(clone(search), *digits, n_threads=2), expected)
+    assert Refused.n_times == 0
+    assert np.isfinite(expected).all()
+
+
+def test_only_fits_of_the_classifier_on_a_gpu_run_in_threads():
+    def task(**params):
+        kwargs = {"parameters": params, "train": np.arange(5)}
+        return delayed(_fit_and_score)(ConvNetClassifier(), None, None, **kwargs)
+
+    assert not are_on_gpu([task(device="cpu")])
+    assert not are_on_gpu([task(device="cuda:999")])  # the fit raises the error
+    assert not are_on_gpu([delayed(len)([])])
 
 
 def test_random_state_none_is_drawn_once_a_group(digits):
