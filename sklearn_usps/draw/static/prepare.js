@@ -1,131 +1,110 @@
 // The strokes on a canvas as an image of USPS, as prepare_image(picture, version="zip") makes it in Python.
-const FINE = 8, SIDE = 16, BLUR = 0.2, THINNEST = 0.12, THICKEST = 0.2, INK = 0.4, SPECK = 0.03;
+const SIDE = 16, FINE = 8, BLUR = 0.2, THINNEST = 0.12, THICKEST = 0.2; // of the image and its strokes
+const INK = 0.4, SPOT = 0.78, TALL = 0.5, GAP = 0.04; // of the ink of one digit
+const refusal = (seen) => new Error(`The picture shows ${seen}. Draw one digit with some space on all sides of it.`);
+
+const range = (from, to) => Array.from({ length: to - from }, (_, i) => from + i);
+const clip = (value, low, high) => Math.min(Math.max(value, low), high);
+const sumOf = (values) => values.reduce((a, b) => a + b, 0);
+const highest = (values) => values.reduce((a, b) => (a > b ? a : b), 0);
+const normalize = (values, largest = highest(values)) => values.map((v) => v / largest);
 
 function fill(height, width, value) {
   const values = new Float64Array(height * width);
-  for (let row = 0, i = 0; row < height; row++)
-    for (let column = 0; column < width; column++) values[i++] = value(row, column);
+  for (let y = 0, i = 0; y < height; y++) for (let x = 0; x < width; x++) values[i++] = value(y, x);
   return { height, width, values };
 }
-const at = ({ height, width, values }, row, column) =>
-  row < 0 || column < 0 || row >= height || column >= width ? 0 : values[row * width + column];
 const map = (image, f) => ({ ...image, values: image.values.map(f) });
-const transpose = (image) => fill(image.width, image.height, (row, column) => at(image, column, row));
+const transpose = ({ height, width, values }) => fill(width, height, (y, x) => values[x * width + y]);
+const isIn = ({ height, width }, y, x) => y >= 0 && x >= 0 && y < height && x < width;
+const at = (image, y, x) => (isIn(image, y, x) ? image.values[y * image.width + x] : 0);
 const move = (image, height, width, top, left) => fill(height, width, (y, x) => at(image, y - top, x - left));
-const pad = (image, rows, columns = rows) =>
-  move(image, image.height + 2 * rows, image.width + 2 * columns, rows, columns);
-const highest = (values) => values.reduce((a, b) => Math.max(a, b), 0);
-const normalize = (values, largest = highest(values)) => values.map((v) => v / largest);
-
-function crop(image, level) {
-  let [top, left, bottom, right] = [Infinity, Infinity, -1, -1];
-  image.values.forEach((v, i) => {
-    if (v < level) return;
-    const row = Math.floor(i / image.width), column = i % image.width;
-    [top, bottom] = [Math.min(top, row), Math.max(bottom, row)];
-    [left, right] = [Math.min(left, column), Math.max(right, column)];
-  });
-  return move(image, bottom - top + 1, right - left + 1, -top, -left);
+const pad = (image, y, x = y) => move(image, image.height + 2 * y, image.width + 2 * x, y, x);
+const rowsOfInk = ({ height, width, values }, level = 0.5) =>
+  range(0, height).filter((y) => highest(values.subarray(y * width, (y + 1) * width)) > level);
+function crop(image, level = 0.5) {
+  const rows = rowsOfInk(image, level), columns = rowsOfInk(transpose(image), level);
+  return move(image, rows.at(-1) - rows[0] + 1, columns.at(-1) - columns[0] + 1, -rows[0], -columns[0]);
 }
 
-// Weighted sums along both axes. The weights of n pixels are, for each pixel of the result, pairs of index and weight.
-function weigh(image, ofRows, ofColumns) {
-  const across = (lines, weights) => fill(lines.height, weights.length, (row, column) => {
-    let sum = 0;
-    for (const pair of weights[column]) sum += pair[1] * lines.values[row * lines.width + pair[0]];
-    return sum;
-  });
-  return transpose(across(transpose(across(image, ofColumns)), ofRows));
+function resample(image, factor, reachOf, kernel, isMirrored) { // weighted means of rows, then of columns
+  const down = ({ height, width, values }) => {
+    const n = Math.max(1, Math.round(factor * height)), reach = reachOf(height / n), means = fill(n, width, () => 0);
+    for (let y = 0; y < n; y++) {
+      const center = ((y + 0.5) * height) / n - 0.5, end = Math.floor(center + reach) + 1;
+      const rows = range(Math.ceil(center - reach), end).filter((row) => isMirrored || (row >= 0 && row < height));
+      const weights = rows.map((row) => kernel(row - center, reach)), total = sumOf(weights);
+      rows.forEach((row, k) => {
+        const from = width * (row < 0 ? -1 - row : row < height ? row : 2 * height - 1 - row);
+        for (let x = 0; x < width; x++) means.values[y * width + x] += (weights[k] / total) * values[from + x];
+      });
+    }
+    return means;
+  };
+  return transpose(down(transpose(down(image))));
 }
-function blur(image, sigma) {
-  const steps = fill(1, 2 * Math.floor(4 * sigma + 0.5) + 1, (_, i) => i - Math.floor(4 * sigma + 0.5)).values;
-  const total = steps.reduce((sum, d) => sum + Math.exp(-0.5 * (d / sigma) ** 2), 0);
-  const mirror = (i, n) => (i < 0 ? -1 - i : i < n ? i : 2 * n - 1 - i);
-  const weights = (n) => Array.from({ length: n }, (_, x) =>
-    Array.from(steps, (d) => [mirror(x + d, n), Math.exp(-0.5 * (d / sigma) ** 2) / total]));
-  return weigh(image, weights(image.height), weights(image.width));
-}
-function resize(image, scale) { // bilinear; reduced images are means under a wider triangle, as by Pillow
-  const weights = (n, newN) => Array.from({ length: newN }, (_, x) => {
-    const center = ((x + 0.5) * n) / newN, reach = Math.max(n / newN, 1), pairs = [];
-    for (let i = Math.max(0, Math.floor(center - reach + 0.5)); i < Math.min(n, Math.floor(center + reach + 0.5)); i++)
-      pairs.push([i, Math.max(0, 1 - Math.abs(i + 0.5 - center) / reach)]);
-    const total = pairs.reduce((sum, [, weight]) => sum + weight, 0);
-    return pairs.map(([i, weight]) => [i, weight / total]);
-  });
-  const [rows, columns] = [image.height, image.width].map((n) => Math.max(1, Math.round(scale * n)));
-  return weigh(image, weights(image.height, rows), weights(image.width, columns));
-}
+const resize = (image, factor) => // bilinear, under a wider triangle where it reduces, as by Pillow
+  resample(image, factor, (step) => Math.max(step, 1), (d, reach) => reach - Math.abs(d), false);
+const blur = (image, sigma) =>
+  resample(image, 1, () => Math.floor(4 * sigma + 0.5), (d) => Math.exp(-0.5 * (d / sigma) ** 2), true);
 
-function distances(image, isInside) { // of each pixel to the nearest one that is not inside
-  const nearest = (lines) => fill(lines.height, lines.width, (row, column) => {
-    let best = at(lines, row, column);
-    for (let d = 1; d * d < best && d < lines.width; d++)
-      for (const i of [column - d, column + d])
-        if (i >= 0 && i < lines.width) best = Math.min(best, at(lines, row, i) + d * d);
+function distances(image, isInside, farthest) { // of each pixel to the nearest one that is not inside
+  const across = ({ height, width, values }) => fill(height, width, (y, x) => {
+    let best = values[y * width + x];
+    for (let d = 1, i = y * width + x; d * d < best && d < width; d++)
+      best = Math.min(best, (x < d ? best : values[i - d]) + d * d, (x + d < width ? values[i + d] : best) + d * d);
     return best;
   });
-  return map(transpose(nearest(transpose(nearest(map(image, (v) => (isInside(v) ? 1e9 : 0)))))), Math.sqrt);
+  const start = map(image, (v) => (isInside(v) ? farthest ** 2 : 0));
+  return transpose(across(transpose(across(start)))).values.map(Math.sqrt);
 }
 
-function pixelsOfDigit(image, level) { // those above the level, without specks
-  const seen = new Set(), pieces = [], around = [-1, 0, 1].flatMap((y) => [-1, 0, 1].map((x) => y * image.width + x));
-  for (const start of image.values.keys()) {
-    if (image.values[start] <= level || seen.has(start)) continue;
-    const piece = [start];
-    seen.add(start);
-    for (const i of piece)
-      for (const j of around.map((step) => i + step))
-        if (image.values[j] > level && !seen.has(j)) seen.add(j), piece.push(j);
-    pieces.push(piece);
-  }
-  return pieces.filter((piece) => piece.length >= SPECK * highest(pieces.map((other) => other.length))).flat();
-}
-
-function findInk(picture) {
-  const { height, width, values } = picture, margin = 8;
-  if (highest(values) < 0.05) throw new Error("The picture shows no ink: nothing in it differs from its border.");
-  if (values.some((v, i) => v > INK && (i < width || i >= width * (height - 1) || (i + 1) % width < 2)))
-    throw new Error("The picture shows ink that touches the border. Leave some background on all sides of it.");
-  const smooth = blur(pad(crop(picture, 1e-9), margin), 0.5 + Math.max(height, width) / 800), w = smooth.width;
-  const digit = pixelsOfDigit(smooth, INK * highest(smooth.values));
-  const sorted = digit.map((i) => smooth.values[i]).sort((a, b) => a - b), place = 0.7 * (sorted.length - 1);
-  const below = sorted[Math.floor(place)], full = below + (place % 1) * (sorted[Math.ceil(place)] - below);
-  const steps = [-2, -1, 0, 1, 2].flatMap((y) => [-2, -1, 0, 1, 2].filter((x) => Math.abs(x) + Math.abs(y) < 3).map((x) => y * w + x));
-  const near = new Set(digit.flatMap((i) => steps.map((step) => i + step)));
-  return crop(map(smooth, (v, i) => (near.has(i) ? Math.min(v / full, 1) : 0)), 0.5 + 1e-12);
-}
-
-function deslant(ink) {
-  const sum = (f) => ink.values.reduce((s, v, i) => s + v * f(Math.floor(i / ink.width), i % ink.width), 0);
-  const mass = sum(() => 1), y = sum((row) => row) / mass, x = sum((_, column) => column) / mass;
-  const slant = sum((row, column) => (row - y) * (column - x)) / (sum((row) => (row - y) ** 2) + mass / 12);
-  const clipped = Math.max(-1, Math.min(1, slant));
-  const padded = pad(ink, 1, 1 + Math.ceil((Math.abs(clipped) * ink.height) / 2));
-  const upright = fill(padded.height, padded.width, (row, column) => {
-    const from = column + clipped * (row - (padded.height - 1) / 2), left = Math.floor(from);
-    return (1 - from + left) * at(padded, row, left) + (from - left) * at(padded, row, left + 1);
+function findInk({ height, width, values }) {
+  const isBorder = (i) => i < width || i >= values.length - width || (i + 1) % width < 2;
+  if (highest(values) < 0.05) throw refusal("no ink: nothing in it differs from its border");
+  if (values.some((v, i) => v > INK && isBorder(i))) throw refusal("ink that touches the border");
+  const smooth = blur(pad(crop({ height, width, values }, 0), 8), 0.5 + Math.max(height, width) / 800);
+  const least = INK * highest(smooth.values), levels = smooth.values.filter((v) => v > least).sort();
+  const full = levels[Math.round(0.7 * (levels.length - 1))], ink = crop(map(smooth, (v) => Math.min(v / full, 1)));
+  const isTall = (n, left) => rowsOfInk(move(ink, ink.height, n, 0, left)).length > TALL * ink.height;
+  rowsOfInk(transpose(ink)).forEach((x, k, columns) => {
+    if (!(columns[k + 1] - x > 1 + GAP * ink.height)) return;
+    if (isTall(x + 1, 0) && isTall(ink.width - x - 1, -x - 1)) throw refusal("2 characters side by side");
   });
-  return crop({ ...upright, values: normalize(upright.values) }, 0.5);
+  return ink;
+}
+
+function deslant(ink) { // rows are moved so that the covariance of x and y is zero
+  const sum = (f) => ink.values.reduce((s, v, i) => s + v * f(Math.floor(i / ink.width), i % ink.width), 0);
+  const mass = sum(() => 1), meanY = sum((y) => y) / mass, meanX = sum((_, x) => x) / mass;
+  const covariance = sum((y, x) => (y - meanY) * (x - meanX)), variance = sum((y) => (y - meanY) ** 2) + mass / 12;
+  const slant = clip(covariance / variance, -1, 1), middle = (ink.height + 1) / 2;
+  const padded = pad(ink, 1, 1 + Math.ceil((Math.abs(slant) * ink.height) / 2));
+  const upright = fill(padded.height, padded.width, (y, x) => {
+    const from = x + slant * (y - middle), left = Math.floor(from);
+    return (1 - from + left) * at(padded, y, left) + (from - left) * at(padded, y, left + 1);
+  });
+  return crop({ ...upright, values: normalize(upright.values) });
 }
 
 function adjustThickness(ink) {
-  const side = Math.max(ink.height, ink.width), padded = pad(ink, side >> 3), clip = (v) => Math.min(Math.max(v, 0), 1);
-  const inside = distances(padded, (v) => v > 0.5), inked = inside.values.filter((d) => d > 0);
-  const thickness = (4 * inked.reduce((a, b) => a + b)) / inked.length;
-  const growth = (Math.min(Math.max(thickness, THINNEST * side), THICKEST * side) - thickness) / 2;
-  const outside = growth > 0 && distances(padded, (v) => v <= 0.5), least = Math.max(growth, 1 - highest(inked));
-  const change = (v, i) => growth > 0 ? Math.max(v, clip(1 + growth - outside.values[i])) : v * clip(inside.values[i] + least);
-  return crop(growth ? map(padded, change) : padded, 0.5);
+  const side = Math.max(ink.height, ink.width), padded = pad(ink, side >> 3);
+  const inside = distances(padded, (v) => v > 0.5, side), inked = inside.filter((d) => d > 0);
+  const widest = highest(inked), thickness = (4 * sumOf(inked)) / inked.length;
+  if (2 * widest - 1 > SPOT * side) throw refusal("a solid spot");
+  const growth = (clip(thickness, THINNEST * side, THICKEST * side) - thickness) / 2;
+  const outside = growth > 0 ? distances(padded, (v) => v <= 0.5, 1 + growth) : null;
+  const grow = (v, i) => Math.max(v, clip(1 + growth - outside[i], 0, 1));
+  const shrink = (v, i) => v * clip(inside[i] + Math.max(growth, 1 - widest), 0, 1);
+  return crop(growth ? map(padded, growth > 0 ? grow : shrink) : padded);
 }
 
-// Return the image, 16 × 16 values in [0, 1], of a picture {height, width, values}, 0 for background and 1 for ink.
+// Return the image, 16 × 16 values in [0, 1], of a picture {height, width, values}: 0 is background, 1 ink.
 export function prepare(picture) {
-  const n = FINE * SIDE, ink = findInk(picture), larger = n / Math.max(ink.height, ink.width);
-  const strokes = adjustThickness(deslant(larger > 1 ? resize(ink, larger) : ink));
-  const digit = resize(strokes, n / Math.max(strokes.height, strokes.width));
+  const n = FINE * SIDE, fit = (ink) => n / Math.max(ink.height, ink.width), ink = findInk(picture);
+  const strokes = adjustThickness(deslant(fit(ink) > 1 ? resize(ink, fit(ink)) : ink));
+  const digit = resize(strokes, fit(strokes)), image = new Float64Array(SIDE * SIDE);
   const canvas = blur(move(digit, n, n, (n - digit.height) >> 1, (n - digit.width) >> 1), BLUR * FINE);
-  const sums = new Float64Array(SIDE * SIDE);
-  canvas.values.forEach((v, i) => (sums[Math.floor(i / n / FINE) * SIDE + Math.floor((i % n) / FINE)] += v));
-  return normalize(sums);
+  canvas.values.forEach((v, i) => (image[SIDE * Math.floor(i / n / FINE) + Math.floor((i % n) / FINE)] += v));
+  return normalize(image);
 }
