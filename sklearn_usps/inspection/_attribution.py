@@ -110,7 +110,7 @@ class AttributionDisplay:
         """
         height, width = self.image.shape
         high = height / width
-        size = (6.5, 1.1 + 3 * high)
+        size = (6.5, 1.2 + 3.1 * high)
         self.ax_ = ax = get_axes(self, ax, figsize=size, layout="constrained")
         self.figure_ = ax.figure
         left = 1 + _GAP

@@ -45,8 +45,8 @@ def occlude(estimator, image, *, target=None, patch_size=3, fill=None, task=None
     method = _check_classifier(estimator)
     model = select_task(estimator, task)
     pixels, shape = check_image(image, model)
-    # Floats, since the gray between two integers may be none.
-    pixels = pixels.astype(np.result_type(pixels, np.float32), copy=False)
+    if pixels.dtype.kind != "f":
+        pixels = pixels.astype(np.float64)  # the gray between two integers may be none
     if fill is None:
         fill = (pixels.min() + pixels.max()) / 2
     check_scalar(fill, "fill", (Real, np.number))
@@ -56,7 +56,7 @@ def occlude(estimator, image, *, target=None, patch_size=3, fill=None, task=None
     column = _find_class(model, target)
 
     def scores(images):
-        inputs = as_fitted(images.reshape(-1, *pixels.shape[1:]), model)
+        inputs = as_fitted(images.reshape(-1, pixels.size), model)
         return _class_scores(model, method, inputs)[:, column]
 
     score = scores(pixels)[0]

@@ -40,11 +40,7 @@ def select_task(estimator, task):
 
 
 def check_image(image, model) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return one image as an input of a fitted model, and its shape (height, width).
-
-    The input is a row of pixels, (1, n_pixels), or (1, height, width) if the image is: steps of a
-    pipeline may need it.
-    """
+    """Return one image for a fitted model as a row, (1, n_pixels), and its (height, width)."""
     if is_instance(image, "PIL.Image.Image"):
         image = [image]
     pixels = np.asarray(as_numbers(image, "image"))
@@ -56,7 +52,7 @@ def check_image(image, model) -> tuple[np.ndarray, tuple[int, int]]:
             f"array of shape {pixels.shape} instead."
         )
     assert_all_finite(pixels, input_name="image")
-    return pixels if pixels.ndim == 3 else pixels.reshape(1, n_pixels), shape
+    return pixels.reshape(1, n_pixels), shape
 
 
 def _image_shape(pixels, model, n_pixels) -> tuple[int, int]:
@@ -81,7 +77,7 @@ def as_fitted(rows: np.ndarray, model):
     scikit-learn warns of an array, and a ColumnTransformer may refuse it.
     """
     names = getattr(model, "feature_names_in_", None)
-    if names is None or rows.ndim != 2 or importlib.util.find_spec("pandas") is None:
+    if names is None or importlib.util.find_spec("pandas") is None:
         return rows
     import pandas
 
