@@ -12,8 +12,8 @@ from ._map_recorder import feature_maps
 #: Most tiles in a row of the grid, unless it becomes higher than this, relative to its width: then
 #: it has rows of two, four or more times as many tiles, which 32, 64 or 128 maps fill.
 _MAX_COLUMNS, _MAX_HEIGHT = 16, 1.4
-#: Part of a tile's width that the map fills, and the width of the input in widths of the grid.
-_FILL, _INPUT_WIDTH = 0.93, 0.2
+#: Space between tiles in widths of a tile, and the width of the input in widths of the grid.
+_GAP, _INPUT_WIDTH = 0.07, 0.2
 #: Width of a new figure in inches; in widths of the grid, the font size, the height of a label and
 #: of the space around it, of the title, and the margins.
 _WIDTH, _FONT_SIZE, _LABEL, _SPACE, _TITLE, _MARGIN = 6.5, 0.023, 0.032, 0.012, 0.06, 0.01
@@ -30,9 +30,8 @@ class Band(NamedTuple):
     def extent(self, index: int) -> tuple[float, float, float, float]:
         """Return left, right, bottom and top of a map."""
         row, column = divmod(index, self.n_columns)
-        gap = (1 - _FILL) * self.tile_width
-        left, top = column * self.tile_width + gap / 2, self.top + row * self.tile_height
-        return left, left + self.tile_width - gap, top + self.tile_height - gap, top
+        left, top = column * self.tile_width, self.top + row * self.tile_height
+        return left, left + self.tile_width - _GAP, top + self.tile_height - _GAP, top
 
 
 class FeatureMapDisplay:
@@ -109,7 +108,8 @@ class FeatureMapDisplay:
         margins = {"left": 0, "right": 1, "bottom": 0, "top": 1 - _WIDTH * _TITLE / size[1]}
         self.ax_ = ax = get_axes(self, ax, figsize=size, gridspec_kw=margins)
         self.figure_ = ax.figure
-        ax.set(xlim=(-_MARGIN * width, (1 + _MARGIN) * width), ylim=(height, 0), aspect="equal")
+        margin = _MARGIN * width
+        ax.set(xlim=(-margin, width - _GAP + margin), ylim=(height, 0), aspect="equal")
         ax.set_axis_off()
         points = 72 / ax.figure.dpi * min(ax.bbox.width, ax.bbox.height * width / height)
         style = {"va": "bottom", "fontsize": _FONT_SIZE * points, "parse_math": False}
@@ -140,8 +140,7 @@ class FeatureMapDisplay:
         height, bands = 0, []
         for index, maps in enumerate(self.maps.values()):
             tile_width = 1 if index else max(1, _INPUT_WIDTH * n_columns)
-            gap = (1 - _FILL) * tile_width
-            tile_height = (tile_width - gap) * maps.shape[1] / maps.shape[2] + gap
+            tile_height = (tile_width - _GAP) * maps.shape[1] / maps.shape[2] + _GAP
             height += (_LABEL + _SPACE) * n_columns
             bands.append(Band(height, n_columns if index else 1, tile_width, tile_height))
             height += math.ceil(len(maps) / n_columns) * tile_height
