@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.base import is_classifier
-from sklearn.utils import check_scalar
+from sklearn.utils import assert_all_finite, check_scalar
 from sklearn.utils.validation import check_is_fitted
 
 from .._utils._models import describe, which_part
@@ -50,6 +50,7 @@ def occlude(estimator, image, *, target=None, patch_size=3, fill=None, task=None
     if fill is None:
         fill = (pixels.min() + pixels.max()) / 2
     check_scalar(fill, "fill", (Real, np.number))
+    assert_all_finite(fill, input_name="fill")
 
     if target is None:
         target = model.predict(as_fitted(pixels, model))[0]

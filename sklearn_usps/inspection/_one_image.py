@@ -36,6 +36,11 @@ def select_task(estimator, task):
         raise ValueError(f"task must be one of {names}. Got {task!r} instead.")
     if not transformers:
         return classifiers[task]
+    if last.task_column is not None:
+        raise ValueError(
+            "The steps before the classifier also take its task_column. Pass the last step alone, "
+            "and the image as these steps transform it."
+        )
     return Pipeline([*transformers, ("classifier", classifiers[task])])
 
 

@@ -189,6 +189,23 @@ def test_tasks(two_tasks):
         occlude(part, X[0], task="sides")
 
 
+def test_a_column_of_tasks_is_no_part_of_the_image(two_tasks):
+    X, y, task = two_tasks
+    is_side = task == "sides"
+    table = np.column_stack([X, is_side])
+    classifier = ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0)
+    model = MultiTaskConvNetClassifier(classifier, task_column=256).fit(table, y)
+    found, expected = occlude(model, X[0], task=1), occlude(model.estimators_[1], X[0])
+    np.testing.assert_array_equal(found.attributions, expected.attributions)
+    with pytest.raises(ValueError, match=r"a row of its 256 pixels. Got .* shape \(257,\)"):
+        occlude(model, table[0], task=1)
+    images = make_column_transformer((ImageNormalizer(), slice(256)), remainder="passthrough")
+    pipeline = make_pipeline(images, model).fit(table, y)
+    with pytest.raises(ValueError, match=r"also take its task_column. Pass the last step alone"):
+        occlude(pipeline, table[0], task=1)
+    occlude(pipeline[-1], images.transform(table[:1])[0, :256], task=1)
+
+
 class Undecided(NearestCentroid):
     """A classifier without scores: they are properties of a recent scikit-learn."""
 
