@@ -1,11 +1,8 @@
-"""Where the tests get the original USPS files from, and the device that they compute on.
+"""Where the tests get the original USPS files from.
 
 The version "roweis" comes as users get it, through scikit-learn's data folder, the mirrors or the
 package index. Files that a machine can't download can be given by hand: SKLEARN_USPS_ORIGINALS
 names a folder that has them, in subfolders or not.
-
-The tests compute on the CPU, where results are the same to the bit, and hide GPUs from themselves
-and the processes they start. With SKLEARN_USPS_TEST_GPU=1 they see them: so tests/gpu are run.
 """
 
 import os
@@ -17,18 +14,6 @@ import numpy as np
 import pytest
 
 from sklearn_usps import fetch_usps
-
-HIDES_GPUS = not os.environ.get("SKLEARN_USPS_TEST_GPU")
-if HIDES_GPUS:
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-
-
-@pytest.fixture(scope="session", autouse=HIDES_GPUS)
-def no_mps():
-    """Hides the GPU of a Mac, for which there is no environment variable."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("torch.backends.mps.is_available", lambda: False)
-        yield
 
 
 @pytest.fixture(scope="session")

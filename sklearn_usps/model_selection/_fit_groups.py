@@ -33,8 +33,8 @@ BATCHABLE_PARAMS = {
 #: busy, and as the grouped convolutions of a batched fit they take up to 1.7 times as long.
 _SELF_SUFFICIENT = ("convnet", "lenet5")
 
-#: The name of torch's error, as it stands in the traceback of a failed fit.
-_OUT_OF_MEMORY = "OutOfMemoryError"
+#: Words of errors for lack of memory, by torch and the libraries that it uses, in lower case.
+_OUT_OF_MEMORY = ("out of memory", "alloc_failed")
 
 
 def group_tasks(tasks, max_models: int, n_workers: int = 1) -> list[list[int]]:
@@ -80,8 +80,8 @@ def run_in_threads(tasks, n_threads: int, *, verbose: int) -> list:
     """
     with parallel_config(backend="threading"):
         results = run_groups(tasks, [[i] for i in range(len(tasks))], n_threads, verbose=verbose)
-        errors = [str(result["fit_error"]) for result in results]
-        failed = [[i] for i, error in enumerate(errors) if _OUT_OF_MEMORY in error]
+        errors = [str(result["fit_error"]).lower() for result in results]
+        failed = [[i] for i, error in enumerate(errors) if any(w in error for w in _OUT_OF_MEMORY)]
         again = run_groups(tasks, failed, n_jobs=1, verbose=0)
     return [second or first for first, second in zip(results, again, strict=True)]
 

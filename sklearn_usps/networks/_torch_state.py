@@ -150,9 +150,12 @@ float32_by_default = _ProcessSetting(
 
 #: Parts of torch that have a precision of their own, since torch 2.9.
 _PARTS: list[Any] = [
-    getattr(torch.backends.mkldnn, name)
-    for name in ("matmul", "conv", "rnn")
-    if hasattr(getattr(torch.backends.mkldnn, name, None), "fp32_precision")
+    part
+    for part in (
+        *(getattr(torch.backends.mkldnn, name, None) for name in ("matmul", "conv", "rnn")),
+        torch.backends.cuda.matmul,
+    )
+    if hasattr(part, "fp32_precision")
 ]
 
 

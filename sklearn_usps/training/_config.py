@@ -59,8 +59,8 @@ class TrainingConfig:
     device: str
     #: "float32" or "bfloat16", of the outputs of layers in training steps.
     precision: str
-    #: True to replay recorded training steps where that is possible.
-    records_steps: bool
+    #: True to replay captured training steps where that is possible.
+    captures_steps: bool
     verbose: int
 
     def __post_init__(self):
@@ -104,7 +104,7 @@ class TrainingConfig:
             patience=params["n_iter_no_change"] if params["early_stopping"] else None,
             deadline=params.get("deadline"),
             device=device,
-            records_steps=is_cuda(device),
+            captures_steps=is_cuda(device),
             **{name: params[name] for name in _UNCHANGED},
         )
 

@@ -68,6 +68,7 @@ class TrainingContexts:
         finally:
             for dropout in dropouts:
                 dropout.generator = generator
+            self.device_generator = generator
 
     def _seed(self, generator: torch.Generator) -> None:
         """Draw the seed of the random numbers of a user's code, if any runs."""
@@ -105,7 +106,8 @@ class TrainingContexts:
 def _bfloat16(device: str) -> AbstractContextManager:
     """Return the context of computations in bfloat16, or with a warning of those in float32."""
     if has_fast_bfloat16(device):
-        return torch.autocast(torch.device(device).type, torch.bfloat16)
+        # Within a user's autocast, torch would keep the casts of the weights from step to step.
+        return torch.autocast(torch.device(device).type, torch.bfloat16, cache_enabled=False)
     warn_user(
         f"precision='bfloat16' is slower than 'float32' on this {device.upper()}: training uses "
         "'float32'."

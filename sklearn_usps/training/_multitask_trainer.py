@@ -97,8 +97,8 @@ class MultiTaskTrainer(Trainer):
             dataset, self.config.image_shape, sampler.slices(), sample=sample, read=self.read_
         )
 
-    def can_record_steps(self):
-        return False  # a batch has no fixed number of samples of each task
+    def choose_step(self):
+        return self.take_step  # a batch has no fixed number of samples of each task
 
     def count_images(self, data):
         return max(map(len, self._rows_of_tasks(data)))

@@ -26,8 +26,8 @@ from ._config import TrainingConfig
 from ._contexts import TrainingContexts
 from ._data import BatchIterator, Block, WeightedSubset, batch_slices, draw_samples, read_images
 from ._inference import INFERENCE_BATCH_SIZE, iter_outputs, log_probabilities
+from .gpu._captured_steps import CapturedSteps
 from .gpu._cuda import ImageReader, is_cuda
-from .gpu._recorded_steps import RecordedSteps
 from .optim import _second_derivatives
 from .optim._learning_rates import SCHEDULES, parameter_groups, rate_factors
 from .optim._loss import check_outputs, mean_loss
@@ -65,6 +65,8 @@ class Trainer(NeuralNetClassifier):
         self.generator = generator
         self.n_classes = n_classes
 
+    #: Reads images for a training; on an Nvidia GPU another function.
+    read_ = staticmethod(read_images)
     #: Learning rate factors of all batches of a training; None: constant.
     schedule_: np.ndarray | PacedSchedule | None = None
     #: Parameters and the factors of their learning rates in this epoch.
@@ -120,22 +122,23 @@ class Trainer(NeuralNetClassifier):
         ValueError
             If a loss or, after the last step, a logit is infinite or NaN.
         """
-        self.data_ = data, valid_data
-        self.read_ = ImageReader(self.device) if is_cuda(self.config.device) else read_images
         n_images = self.count_images(data)
         self.max_epochs = self.config.choose_max_epochs(n_images)
         self.batch_size = self.config.choose_batch_size(n_images)
-        try:
-            with (
-                default_state(self.config.device),
-                self.contexts_.training(self.module_, self.generator),
-            ):
+        with (
+            default_state(self.config.device),
+            self.contexts_.training(self.module_, self.generator),
+        ):
+            self.data_ = data, valid_data
+            if is_cuda(self.config.device):
+                self.read_ = ImageReader(self.device)
+            try:
                 # Before skorch, which swallows Ctrl-C from here on.
                 self.make_lr_schedule(self.max_epochs, len(self.get_iterator(data, training=True)))
                 self.partial_fit(data.dataset.X, data.dataset.y)
-        finally:
-            for name in _OF_TRAINING:
-                self.__dict__.pop(name, None)
+            finally:
+                for name in _OF_TRAINING:
+                    self.__dict__.pop(name, None)
         self._set_training(False)
         if self.history and not self.interrupted_:
             self.check_logits(data.dataset.X[:1])
@@ -172,7 +175,7 @@ class Trainer(NeuralNetClassifier):
             self.history[-1]["lr"] = self.current_lr()
             # A callback may change anything between two epochs.
             if self.config.callbacks or not hasattr(self, "step_"):
-                self.step_ = self._choose_step()
+                self.step_ = self.choose_step()
             if self.config.lr_scaling == _second_derivatives.SECOND_DERIVATIVES:
                 self._estimate_parameter_factors()
         self._set_training(training)
@@ -328,19 +331,14 @@ class Trainer(NeuralNetClassifier):
         self._set_lr()
         return step
 
-    def can_record_steps(self) -> bool:
-        """Return True if all steps are the same operations, none of them a user's."""
-        return (
-            self.config.records_steps
-            and self.config.optimizer_options.get("fused", False)  # network and optimizer by name
-            and not any(self.listeners_.values())
-            and self.config.lr_scaling != _second_derivatives.SECOND_DERIVATIVES
-        )
-
-    def _choose_step(self) -> Callable:
-        if not self.can_record_steps():
-            return self.take_step
-        return RecordedSteps(self.take_step, self.optimizer_, self.contexts_.device_generator)
+    def choose_step(self) -> Callable:
+        """Return the function that trains on a batch."""
+        by_name = self.config.optimizer_options.get("fused", False)  # network and optimizer
+        has_listeners = any(self.listeners_.values())
+        is_fixed = self.config.lr_scaling != _second_derivatives.SECOND_DERIVATIVES
+        if self.config.captures_steps and by_name and is_fixed and not has_listeners:
+            return CapturedSteps(self.take_step, self.optimizer_, self.contexts_.device_generator)
+        return self.take_step
 
     def take_step(self, batch, weights) -> dict[str, torch.Tensor]:
         """Train on a batch; return its loss and its logits."""

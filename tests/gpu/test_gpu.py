@@ -1,4 +1,4 @@
-"""Fits and predictions on a GPU: of Nvidia, by recorded steps, or of a Mac.
+"""Fits and predictions on a GPU: of Nvidia, by captured steps, or of a Mac.
 
 `make test` runs them in a process that sees the GPUs; see tests/conftest.py. Fits on a GPU with the
 same seed have the same bits. Against the CPU there is a tolerance: convolutions are computed in
@@ -27,13 +27,14 @@ from sklearn_usps import (
 )
 from sklearn_usps.networks._registry import NETWORKS
 from sklearn_usps.training._config import find_device
-from sklearn_usps.training.gpu import _cuda, _recorded_steps
+from sklearn_usps.training.gpu import _captured_steps, _cuda
+from sklearn_usps.training.gpu._captured_steps import CapturedSteps
 
-if not os.environ.get("SKLEARN_USPS_TEST_GPU"):
-    pytest.skip("SKLEARN_USPS_TEST_GPU is not set", allow_module_level=True)
-if find_device("auto") == "cpu":
-    pytest.skip("this machine has no GPU", allow_module_level=True)
-
+IS_HIDDEN = not os.environ.get("SKLEARN_USPS_TEST_GPU")
+pytestmark = [
+    pytest.mark.skipif(IS_HIDDEN, reason="SKLEARN_USPS_TEST_GPU is not set"),
+    pytest.mark.skipif(find_device("auto") == "cpu", reason="no GPU here"),
+]
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU of Nvidia here")
 FAST = {"max_epochs": 4, "batch_size": 16, "lr": 0.01, "random_state": 0}
 #: Absolute and relative tolerance of losses.
@@ -55,11 +56,11 @@ def losses(model):
     return [row["train_loss"] for row in model.history_]
 
 
-# Recorded steps
+# Captured steps
 
 
 class EachBatch(Callback):
-    """A callback of batches, for which steps are not recorded."""
+    """A callback of batches, for which steps are not captured."""
 
     def on_batch_end(self, net, **kwargs):
         pass
@@ -69,15 +70,15 @@ class EachBatch(Callback):
 @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
 @pytest.mark.parametrize("optimizer", ["adamw", "muon", "sgd"])
 @pytest.mark.parametrize("network", sorted(NETWORKS))
-def test_recorded_steps(network, optimizer, schedule, bars, caplog):
+def test_captured_steps(network, optimizer, schedule, bars, caplog):
     X, y = bars
     X, y = X[:115], y[:115]  # seven batches of 16, and one of 3
     params = {**FAST, "network": network, "optimizer": optimizer, "lr_schedule": schedule}
-    with caplog.at_level(logging.DEBUG, logger=_recorded_steps.__name__):
+    with caplog.at_level(logging.DEBUG, logger=_captured_steps.__name__):
         model, again = (ConvNetClassifier(**params).fit(X, y) for _ in range(2))
-    assert not caplog.messages  # that a recording failed
+    assert not caplog.messages  # that a capture failed
     assert_same_bits(model, again)
-    # Steps that are not recorded compute the same, but for the rounding of learning rates.
+    # Steps that are not captured compute the same, but for the rounding of learning rates.
     eager = ConvNetClassifier(callbacks=[EachBatch()], **params).fit(X, y)
     np.testing.assert_allclose(losses(model), losses(eager), **TOLERANCE)
 
@@ -90,61 +91,44 @@ def test_recorded_steps(network, optimizer, schedule, bars, caplog):
         {"early_stopping": True, "n_iter_no_change": 2, "max_epochs": 12},
         {"class_weight": {0: 0.5}, "network_params": {"dropout": 0.5}},
         {"precision": "bfloat16"},
-        {"sampling": "replacement", "augmentation": None, "max_time": 1e6},
+        {"sampling": "replacement", "augmentation": None, "max_time": 1e6, "max_epochs": 9},
     ],
 )
-def test_recorded_steps_with_other_parameters(params, bars, caplog):
+def test_captured_steps_with_other_parameters(params, bars, caplog):
     X, y = bars
     sample_weight = np.random.default_rng(0).random(len(y))
-    with caplog.at_level(logging.DEBUG, logger=_recorded_steps.__name__):
+    with caplog.at_level(logging.DEBUG, logger=_captured_steps.__name__):
         for weight in (None, sample_weight):
             models = [ConvNetClassifier(**{**FAST, **params}) for _ in range(2)]
             assert_same_bits(*(each.fit(X, y, weight) for each in models))
     assert not caplog.messages
 
 
-@needs_cuda
-def test_dropout_draws_new_numbers_in_each_step(bars):
-    """If a replay drew the same numbers again, the losses of unchanged weights would repeat."""
-    X, y = bars
-    params = {**FAST, "lr": 1e-12, "weight_decay": 0.0, "max_epochs": 6, "optimizer": "sgd"}
-    network = {"network_params": {"dropout": 0.5}}
-    X, y = X[:16], y[:16]  # one batch an epoch, in another order
-    model = ConvNetClassifier(augmentation=None, **network, **params).fit(X, y)
-    assert len(set(losses(model))) == 6
-
-
-@needs_cuda
-def test_a_step_that_cannot_be_recorded_is_run_as_it_is(caplog):
-    device = torch.device("cuda", torch.cuda.current_device())
-    generator = torch.Generator(device).manual_seed(0)
-    network = nn.Linear(4, 2, device=device)
+def repeat(step, network, n_batches, *, sizes=(8,)):
+    """Call captured steps on batches of equal images, and return their outputs."""
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    drawn = []
+    generator = torch.Generator(torch.device("cuda", torch.cuda.current_device())).manual_seed(0)
+    outputs = []
+    with _cuda.own_stream("cuda"):
+        steps = CapturedSteps(
+            lambda batch, _: step(batch[0], optimizer, generator), optimizer, generator
+        )
+        for _ in range(n_batches):
+            for size in sizes:
+                batch = torch.ones(size, 4, device="cuda"), torch.zeros(size)
+                outputs.append(steps(batch, None)["loss"].item())
+    return outputs
 
-    def step(batch, weights):
-        optimizer.zero_grad()
-        noise = torch.rand((), device=device, generator=generator)
-        loss = network(batch[0]).square().mean() + 0 * noise
-        loss.backward()
-        optimizer.step()
-        drawn.append((loss.item(), noise.item()))
-        return {"loss": loss.detach()}
 
-    steps = _recorded_steps.RecordedSteps(step, optimizer, generator)
-    with (
-        caplog.at_level(logging.DEBUG, logger=_recorded_steps.__name__),
-        _cuda.own_stream("cuda"),
-    ):
-        batch = torch.ones(8, 4, device=device), torch.zeros(8)
-        for _ in range(6):
-            steps(batch, None)
-    assert len(caplog.messages) == 1
-    assert len(drawn) == 6
-    loss, noise = zip(*drawn, strict=True)
-    assert all(np.diff(loss) < 0)
-    assert len(set(noise)) == 6
-    torch.rand(3, device=device)  # torch's own generator can still draw
+@needs_cuda
+def test_a_replay_draws_new_numbers():
+    network = nn.Linear(4, 2, device="cuda")
+
+    def step(images, optimizer, generator):
+        noise = torch.rand(3, device="cuda", generator=generator)
+        return {"loss": noise.sum() + 0 * network(images).sum().detach()}
+
+    assert len(set(repeat(step, network, 8))) == 8
 
 
 @needs_cuda
@@ -275,6 +259,21 @@ def test_searches(network, bars):
     assert searches[1].best_params_ == searches[0].best_params_
 
 
+def test_a_search_over_own_networks_too(bars):
+    grid = {"network": ["convnet", Linear], "lr": [0.01, 0.02, 0.03, 0.04]}
+    search = BatchedGridSearchCV(ConvNetClassifier(**FAST), grid, cv=2, error_score="raise")
+    first, second = (search.fit(*bars).cv_results_["mean_test_score"] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_a_time_limit(bars):
+    X, y = bars
+    model = ConvNetClassifier(**{**FAST, "max_epochs": "auto"}, max_time=3.0).fit(X, y)
+    lr = [row["lr"] for row in model.history_]
+    assert len(lr) > 10
+    assert lr[1] < 0.5 * max(lr)  # the rise is not over after the slow first steps
+
+
 @pytest.mark.real_data
 def test_real_digits(roweis):
     rng = np.random.default_rng(0)
@@ -283,3 +282,32 @@ def test_real_digits(roweis):
     model = make_pipeline(ImageNormalizer(), ConvNetClassifier(random_state=0))
     model.fit(X[:3000], y[:3000])
     assert model.score(X[3000:], y[3000:]) > 0.99
+
+
+# The last test: after a failed capture there are no others in the process.
+
+
+@needs_cuda
+def test_a_step_that_cannot_be_captured_is_run_as_it_is(caplog):
+    network = nn.Linear(4, 2, device="cuda")
+    noises = []
+
+    def step(images, optimizer, generator):
+        optimizer.zero_grad()
+        noise = torch.rand((), device="cuda", generator=generator)
+        loss = network(images).square().mean()
+        loss.backward()
+        optimizer.step()
+        if len(images) < 8:
+            noises.append(noise.item())  # which waits for the GPU
+        return {"loss": loss.detach()}
+
+    with caplog.at_level(logging.DEBUG, logger=_captured_steps.__name__):
+        outputs = repeat(step, network, 6, sizes=(8, 5))
+    assert [record.getMessage() for record in caplog.records] == [
+        "Steps on 5 images can't be captured."
+    ]
+    assert all(np.diff(outputs) < 0)  # each step was made once
+    assert len(set(noises)) == len(noises) == 6
+    torch.rand(3, device="cuda")  # torch's own generator can still draw
+    assert not CapturedSteps.is_possible

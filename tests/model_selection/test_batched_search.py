@@ -397,7 +397,7 @@ class Refused(Linear):
     def forward(self, images):
         if self.training and Refused.n_times:
             Refused.n_times -= 1
-            raise torch.OutOfMemoryError("CUDA out of memory.")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
         return super().forward(images)
 
 

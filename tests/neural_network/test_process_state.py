@@ -387,17 +387,20 @@ def test_a_file_that_claims_a_huge_network_is_measured_on_the_meta_device(bars, 
             ConvNetClassifier().__setstate__(copy.deepcopy(state))
 
 
-@pytest.mark.parametrize("part", ["matmul", "conv"])
-def test_precisions_of_parts_of_the_cpu(part, bars):
-    backend = getattr(torch.backends.mkldnn, part, None)
+@pytest.mark.parametrize(
+    ("library", "part", "precision"),
+    [("mkldnn", "matmul", "bf16"), ("mkldnn", "conv", "bf16"), ("cuda", "matmul", "tf32")],
+)
+def test_precisions_of_parts(library, part, precision, bars):
+    backend = getattr(getattr(torch.backends, library), part, None)
     if not hasattr(backend, "fp32_precision"):
         pytest.skip("this version of torch has one precision for all")
     fitted = make(Own).fit(*bars).predict_proba(bars[0])
     before = backend.fp32_precision
-    backend.fp32_precision = "bf16"
+    backend.fp32_precision = precision
     try:
         other = make(Own).fit(*bars).predict_proba(bars[0])
-        assert backend.fp32_precision == "bf16"
+        assert backend.fp32_precision == precision
     finally:
         backend.fp32_precision = before
     np.testing.assert_array_equal(other, fitted)

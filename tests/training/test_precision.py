@@ -51,6 +51,15 @@ def test_predictions_and_validation_are_in_float32(bars):
 
 
 @needs_amx
+def test_autocast_of_the_program_changes_nothing(bars):
+    X, y = bars
+    expected = ConvNetClassifier(precision="bfloat16", **PARAMS).fit(X, y)
+    with torch.autocast("cpu", torch.bfloat16):
+        classifier = ConvNetClassifier(precision="bfloat16", **PARAMS).fit(X, y)
+    assert torch.equal(weights(classifier), weights(expected))
+
+
+@needs_amx
 def test_tasks_are_trained_in_bfloat16(bars):
     X, y = bars
     task = np.where(np.arange(len(y)) % 2, "a", "b")

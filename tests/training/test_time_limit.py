@@ -70,6 +70,24 @@ def test_whole_epochs_that_fit(lr_schedule, bars):
     assert [epoch["epoch"] for epoch in classifier.history_] == [*range(1, classifier.n_iter_ + 1)]
 
 
+class SlowStart(Callback):
+    """Waits in the first step, as torch does while its libraries start."""
+
+    def on_batch_begin(self, net, training, **kwargs):
+        if net.n_steps_ == 0:
+            time.sleep(1.2)
+
+
+def test_a_slow_first_step_is_not_taken_for_the_others(bars):
+    X, y = bars
+    rates = Rates()
+    params = {**FAST, "callbacks": [rates, SlowStart()], "batch_size": 4}
+    classifier = ConvNetClassifier(max_time=2.5, max_epochs=1000, **params).fit(X, y)
+    assert classifier.n_iter_ > 3
+    # The rate rises over 30 % of the steps.
+    assert 0.15 < np.argmax(rates.rates) / len(rates.rates) < 0.6
+
+
 def test_early_stopping_may_come_first(bars):
     X, y = bars
     params = {**FAST, "early_stopping": True, "n_iter_no_change": 2, "lr": 1e-9}

@@ -1,4 +1,4 @@
-"""Streams, recorded steps and copies of images on an Nvidia GPU: all that is particular to CUDA.
+"""Streams, captured steps and copies of images on an Nvidia GPU: all that is particular to CUDA.
 
 The functions are for a `device` "cuda", with or without an index. torch's notes on CUDA semantics
 describe streams, graphs and pinned memory: https://docs.pytorch.org/docs/stable/notes/cuda.html
@@ -16,16 +16,19 @@ import numpy as np
 import torch
 from sklearn.utils import gen_batches
 
-#: Largest number of fits at once. torch has 32 streams and hands them out in turn, so that of more
-#: threads two might share one.
+from ...networks._torch_state import exclusive
+
+#: Largest number of fits of a search at once.
 MAX_STREAMS = 10
 #: Approximate number of pixels to copy at once: 64 MiB.
 BLOCK_PIXELS = 2**24
 #: Share of the free memory that the copy of all images may take.
 _SHARE_OF_MEMORY = 1 / 4
-_thread = threading.local()
-#: torch allows one recording at a time in a process.
-_recording = threading.Lock()
+#: Streams that no thread uses, by the index of the device, and the lock of this dict.
+_free_streams: dict[int, list[torch.cuda.Stream]] = {}
+_streams_lock = threading.Lock()
+#: Up to torch 2.11, one capture at a time is allowed in a process, and up to 2.6 no replay beside.
+_graphs_lock = threading.Lock()
 
 
 def is_cuda(device: str | torch.device) -> bool:
@@ -34,8 +37,10 @@ def is_cuda(device: str | torch.device) -> bool:
 
 
 def cuda_generator(device: str, generator: torch.Generator) -> torch.Generator:
-    """Return a generator on the GPU, seeded from another one."""
-    seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+    """Return a generator on the GPU, seeded from another one, which is left as it is."""
+    copied = torch.Generator("cpu")
+    copied.set_state(generator.get_state())
+    seed = int(torch.randint(2**62, (), generator=copied, device="cpu"))
     with torch.cuda.device(device):
         index = torch.cuda.current_device()
     return torch.Generator(torch.device("cuda", index)).manual_seed(seed)
@@ -43,54 +48,55 @@ def cuda_generator(device: str, generator: torch.Generator) -> torch.Generator:
 
 @contextmanager
 def own_stream(device: str) -> Iterator[None]:
-    """Let this thread compute on a stream of its own, as recordings must.
+    """Let this thread compute on a stream that no other thread uses, as captures must.
 
-    A thread keeps its stream, since cuBLAS reserves up to 32 MB for each stream that it sees.
+    Streams are used again: torch hands out 32 in turn, so that of more, two would be the same, and
+    cuBLAS reserves up to 32 MiB for each.
     """
     with torch.cuda.device(device):
-        streams = vars(_thread).setdefault("streams", {})
-        index = torch.cuda.current_device()
-        if index not in streams:
-            streams[index] = torch.cuda.Stream()
-        stream = streams[index]
+        with _streams_lock:
+            free = _free_streams.setdefault(torch.cuda.current_device(), [])
+            stream = free.pop() if free else torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            try:
+        try:
+            with torch.cuda.stream(stream):
                 yield
-            finally:
-                stream.synchronize()
+        finally:
+            stream.synchronize()
+            with _streams_lock:
+                free.append(stream)
 
 
-def record(step: Callable[[], dict[str, torch.Tensor]], generator: torch.Generator) -> Callable:
-    """Record a step as a CUDA graph; return a function that replays it and returns its outputs.
+def capture(step: Callable[[], dict[str, torch.Tensor]], generator: torch.Generator) -> Callable:
+    """Capture a step as a CUDA graph; return a function that replays it and returns its outputs.
 
-    Recording computes nothing. The step must have run on this stream before, when libraries choose
-    their kernels. It may draw from `generator`, of which a replay draws further numbers.
+    A capture computes nothing. The step must have run on this stream before, when libraries choose
+    their kernels. It may draw from `generator`, of which each replay draws further numbers.
 
-    Raises
-    ------
-    RuntimeError
-        If an operation can't be recorded, such as one that waits for a result.
+    Any error that torch raises says that an operation can't be captured, such as one that waits for
+    a result.
     """
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)
-    try:
-        # Not `torch.cuda.graph`, which waits for the streams of all threads and, before torch 2.10,
-        # collects garbage: many times the time of a recording.
-        with _recording:
+    # Not `torch.cuda.graph`, which waits for the streams of all threads and, before torch 2.10,
+    # collects garbage: many times the time of a capture. While a graph is captured, up to torch
+    # 2.11, no other thread can draw from torch's own generator, as a user's network may.
+    with exclusive(), _graphs_lock:
+        try:
             graph.capture_begin(capture_error_mode="thread_local")
             try:
                 outputs = step()
             finally:
                 graph.capture_end()
-    except RuntimeError:
-        # Up to torch 2.11 a failed recording leaves generators in its state, unable to draw.
-        for each in (generator, torch.cuda.default_generators[torch.cuda.current_device()]):
-            each.graphsafe_set_state(each.clone_state())
-        raise
+        except Exception:
+            # Up to torch 2.11, a failed capture leaves generators in its state, unable to draw.
+            for each in (generator, torch.cuda.default_generators[torch.cuda.current_device()]):
+                each.graphsafe_set_state(each.clone_state())
+            raise
 
     def replay():
-        graph.replay()
+        with _graphs_lock:
+            graph.replay()
         return {name: output.clone() for name, output in outputs.items()}
 
     return replay
@@ -112,20 +118,18 @@ class ImageReader:
         #: An array and its copy on the GPU, or None where it is too large, by the array's id.
         self.copies: dict[int, tuple[Any, torch.Tensor | None]] = {}
 
-    def __call__(self, X, rows) -> torch.Tensor:
+    def __call__(self, X, rows: np.ndarray) -> torch.Tensor:
         if id(X) not in self.copies:
             self.copies[id(X)] = X, self._copy_all(X)
         copied = self.copies[id(X)][1]
         if copied is None:
             return copy_to_gpu(self.device, X, rows)
-        if isinstance(rows, slice):
-            return copied[rows]
-        # Other ways of indexing wait for the GPU.
-        on_gpu = torch.from_numpy(rows).to(self.device, non_blocking=True)
-        return copied.index_select(0, on_gpu)
+        return copied.index_select(0, torch.from_numpy(rows).to(self.device, non_blocking=True))
 
     def _copy_all(self, X) -> torch.Tensor | None:
-        free, _ = torch.cuda.mem_get_info(self.device)
+        with torch.cuda.device(self.device):
+            free, _ = torch.cuda.mem_get_info()
+            free += torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # torch's cache
         if X.size * torch.float32.itemsize > free * _SHARE_OF_MEMORY:
             return None
         copied = torch.empty(X.shape, dtype=torch.float32, device=self.device)
@@ -139,7 +143,8 @@ def copy_to_cpu(parts: Iterable[torch.Tensor]) -> Iterator[torch.Tensor]:
     waiting = None
     for part in parts:
         copied, done = part.to("cpu", non_blocking=True), torch.cuda.Event()
-        done.record(torch.cuda.current_stream(part.device))
+        with torch.cuda.device_of(part):
+            done.record()
         if waiting is not None:
             waiting[1].synchronize()
             yield waiting[0]

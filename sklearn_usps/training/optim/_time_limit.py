@@ -11,6 +11,8 @@ from skorch.callbacks import Callback
 
 #: An epoch is planned if there is as much more time, since epochs vary by a few percent.
 _MARGIN = 0.05
+#: First steps of a training, whose time is not typical: libraries start, steps are captured.
+_N_FIRST_STEPS = 4
 #: Most factors of a schedule to compute: `max_epochs` may be huge where the time is the limit.
 _MAX_FACTORS = 100_000
 
@@ -30,12 +32,15 @@ class TimeLimit(Callback):
         self.n_done_ = 0
         #: Seconds from the start of an epoch to its last step, and from there to its end.
         self.steps_seconds_, self.rest_seconds_ = 0.0, 0.0
+        #: Part of the steps of the first epoch that are timed.
+        self.share_ = 1.0
 
     def on_epoch_end(self, net, **kwargs):
         now = time.perf_counter()
-        self.steps_seconds_ = self.last_step_ - self.epoch_begin_
+        self.steps_seconds_ = (self.last_step_ - self.epoch_begin_) / self.share_
         self.rest_seconds_ = now - self.last_step_
-        expected = now + now - self.epoch_begin_
+        self.share_ = 1.0
+        expected = now + self.steps_seconds_ + self.rest_seconds_
         self.n_done_ += 1
         self.epoch_begin_ = self.last_step_ = now
         if expected > self.deadline or getattr(net.schedule_, "is_complete", False):
@@ -47,12 +52,18 @@ class TimeLimit(Callback):
         A training of `n_steps` so far has `n_batches` an epoch.
         """
         self.last_step_ = now = time.perf_counter()
-        done = n_steps / n_batches - self.n_done_  # of the current epoch, in (0, 1]
+        n_first = 0 if self.n_done_ else min(_N_FIRST_STEPS, n_batches // 2)
+        if n_steps <= n_first:
+            self.epoch_begin_ = now
+            return 1 if now > self.deadline else sys.maxsize
+        self.share_ = 1 - n_first / n_batches
+        n_done = n_steps - n_first - self.n_done_ * n_batches
+        done = n_done / (n_batches - n_first)  # of the current epoch, in (0, 1]
         seconds = now - self.epoch_begin_
         seconds += (1 - done) * (self.steps_seconds_ if self.n_done_ else seconds / done)
         seconds += self.rest_seconds_
         left = self.deadline - (self.epoch_begin_ + seconds)
-        further = max(0.0, min(left / (seconds * (1 + _MARGIN)), 1e9))
+        further = max(0.0, min(left * self.share_ / (seconds * (1 + _MARGIN)), 1e9))
         return self.n_done_ + 1 + int(further)
 
 

@@ -1,6 +1,6 @@
-"""Recorded training steps, on the CPU: what a recording reads is copied to tensors of its own.
+"""Captured training steps, on the CPU: what a graph would read is copied to tensors of its own.
 
-On a GPU the step itself is recorded too; tests/gpu has the tests of that.
+On a GPU the step itself is captured too; tests/gpu has the tests of that.
 """
 
 import pickle
@@ -16,26 +16,26 @@ from torch.optim.lr_scheduler import StepLR
 from sklearn_usps import ConvNetClassifier, MultiTaskConvNetClassifier
 from sklearn_usps.networks._registry import NETWORKS
 from sklearn_usps.networks._torch_state import default_state
-from sklearn_usps.training.gpu._recorded_steps import N_BEFORE, RecordedSteps
+from sklearn_usps.training.gpu._captured_steps import N_WARMUP_STEPS, CapturedSteps
 
 FAST = {"network": "luacnn", "max_epochs": 3, "batch_size": 16, "lr": 0.01, "random_state": 0}
 
 
 class Watcher(Callback):
-    """Keeps the step that each epoch used, and whether it was recorded."""
+    """Keeps the step that each epoch used, and whether it was captured."""
 
     def __init__(self):
-        self.recorded = []
+        self.captured = []
 
     def on_epoch_end(self, net, **kwargs):
         step = net.step_
-        self.recorded.append(isinstance(step, RecordedSteps) and sorted(step.steps))
+        self.captured.append(isinstance(step, CapturedSteps) and sorted(step.captured))
 
 
-def fit(classifier, X, y, *, records_steps, sample_weight=None, **options):
-    """Fit a classifier with recorded steps or without."""
+def fit(classifier, X, y, *, captures_steps, sample_weight=None, **options):
+    """Fit a classifier with captured steps or without."""
     trainer, data, valid_data = classifier._prepare(X, y, sample_weight, **options)
-    trainer.config = replace(trainer.config, records_steps=records_steps)
+    trainer.config = replace(trainer.config, captures_steps=captures_steps)
     trainer.train(data, valid_data)
     classifier._set_fitted_attributes(trainer)
     return classifier
@@ -49,14 +49,14 @@ def assert_same(classifier, expected):
 
 
 def fit_both(X, y, *, sample_weight=None, partial=False, **params):
-    """Fit with recorded steps and without; return the first after a check that both are the same.
+    """Fit with captured steps and without; return the first after a check that both are the same.
 
     Callbacks are made for each by calling the function `callbacks`.
     """
     callbacks = params.pop("callbacks", list)
     options = {"sample_weight": sample_weight, "partial": partial}
     both = [
-        fit(ConvNetClassifier(callbacks=callbacks(), **params), X, y, records_steps=on, **options)
+        fit(ConvNetClassifier(callbacks=callbacks(), **params), X, y, captures_steps=on, **options)
         for on in (True, False)
     ]
     assert_same(*both)
@@ -72,7 +72,7 @@ def test_the_same_bits_as_without(network, optimizer, schedule, bars):
     # 115 images: seven batches of 16, and one of 3.
     model = fit_both(X[:115], y[:115], callbacks=lambda: [Watcher()], **params)
     (watcher,) = model.callbacks
-    assert watcher.recorded == [[16]] * 3
+    assert watcher.captured == [[16]] * 3
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_same_bits_with_other_parameters(params, bars):
     fit_both(X, y, sample_weight=weights, **{**FAST, **params})
 
 
-def test_batches_of_each_size_are_recorded_after_a_few(bars):
+def test_batches_of_each_size_are_captured_after_a_few(bars):
     X, y = bars
     seen = []
     network = nn.Linear(256, 3)
@@ -108,9 +108,9 @@ def test_batches_of_each_size_are_recorded_after_a_few(bars):
         optimizer.step()
         return {"loss": loss.detach()}
 
-    steps = RecordedSteps(step, optimizer, torch.Generator())
+    steps = CapturedSteps(step, optimizer, torch.Generator())
     given = []
-    for i in range(N_BEFORE + 3):
+    for i in range(N_WARMUP_STEPS + 3):
         optimizer.param_groups[0]["lr"] = 0.1 / (i + 1)
         images, targets = torch.from_numpy(X[i : i + 8]), torch.from_numpy(y[i : i + 8])
         given.append((images, targets))
@@ -118,12 +118,12 @@ def test_batches_of_each_size_are_recorded_after_a_few(bars):
         steps((images[:5], targets[:5]), None)
     large, small = seen[::2], seen[1::2]
     for part in (large, small):
-        assert not any(torch.is_tensor(lr) for _, _, lr in part[:N_BEFORE])
-        assert len({id(batch[0]) for batch, _, _ in part[N_BEFORE:]}) == 1  # its own tensor
-        assert all(lr.dtype == torch.float64 for _, _, lr in part[N_BEFORE:])
+        assert not any(torch.is_tensor(lr) for _, _, lr in part[:N_WARMUP_STEPS])
+        assert len({id(batch[0]) for batch, _, _ in part[N_WARMUP_STEPS:]}) == 1  # its own tensor
+        assert all(lr.dtype == torch.float64 for _, _, lr in part[N_WARMUP_STEPS:])
     # The tensors have the values of the last batch and its rate, and the groups a number again.
     torch.testing.assert_close(large[-1][0], given[-1])
-    assert large[-1][2] == optimizer.param_groups[0]["lr"] == 0.1 / (N_BEFORE + 3)
+    assert large[-1][2] == optimizer.param_groups[0]["lr"] == 0.1 / (N_WARMUP_STEPS + 3)
     assert type(optimizer.param_groups[0]["lr"]) is float
 
 
@@ -173,20 +173,20 @@ class Linear(nn.Module):
 def test_own_code_is_called_in_each_step(params, bars):
     watcher = Watcher()
     params = {**FAST, **params, "callbacks": [*params.get("callbacks", []), watcher]}
-    fit(ConvNetClassifier(**params), *bars, records_steps=True)
-    assert watcher.recorded == [False] * 3
+    fit(ConvNetClassifier(**params), *bars, captures_steps=True)
+    assert watcher.captured == [False] * 3
 
 
-def test_several_tasks_are_not_recorded(two_tasks):
+def test_several_tasks_are_not_captured(two_tasks):
     X, y, task = two_tasks
     watcher = Watcher()
     base = ConvNetClassifier(**FAST, callbacks=[watcher])
-    fit(MultiTaskConvNetClassifier(base), X, y, task=task, records_steps=True)
-    assert watcher.recorded == [False] * 3
+    fit(MultiTaskConvNetClassifier(base), X, y, task=task, captures_steps=True)
+    assert watcher.captured == [False] * 3
 
 
-def test_nothing_of_a_recording_stays(bars):
-    model = fit(ConvNetClassifier(**FAST), *bars, records_steps=True)
+def test_nothing_of_a_capture_stays(bars):
+    model = fit(ConvNetClassifier(**FAST), *bars, captures_steps=True)
     assert not {"step_", "read_", "data_"} & set(vars(model.net_))
     lr = model.net_.optimizer_.param_groups[0]["lr"]
     assert type(lr) is float
@@ -199,7 +199,7 @@ class Pickles(Callback):
 
 def test_a_callback_can_pickle_the_net(bars):
     callback = Pickles()
-    fit(ConvNetClassifier(**FAST, callbacks=[callback]), *bars, records_steps=True)
+    fit(ConvNetClassifier(**FAST, callbacks=[callback]), *bars, captures_steps=True)
     assert not {"step_", "read_", "data_"} & set(vars(callback.net))
 
 
@@ -207,9 +207,9 @@ def test_partial_fit_goes_on(bars):
     X, y = bars
     both = [ConvNetClassifier(**FAST) for _ in range(2)]
     for _ in range(3):
-        for model, records_steps in zip(both, (True, False), strict=True):
+        for model, captures_steps in zip(both, (True, False), strict=True):
             options = {"partial": True, "classes": [0, 1, 2]}
-            fit(model, X, y, records_steps=records_steps, **options)
+            fit(model, X, y, captures_steps=captures_steps, **options)
     assert_same(*both)
 
 

@@ -1,7 +1,7 @@
-"""Training steps that are recorded once and then replayed.
+"""Training steps that are captured once and then replayed.
 
 A step of a small network is some eighty operations on a GPU, and the processor takes longer to
-start them than the GPU to compute them. Replaying a recorded step starts all of them at once.
+start them than the GPU to compute them. Replaying a captured step starts all of them at once.
 """
 
 from __future__ import annotations
@@ -10,27 +10,33 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ClassVar
 
 import torch
 
-from ._cuda import is_cuda, record
+from ._cuda import capture, is_cuda
 
-#: Number of steps on batches of one size before one is recorded: in the first ones, libraries
+#: Number of steps on batches of one size before one is captured: in the first ones, libraries
 #: choose their kernels and the optimizer makes its state.
-N_BEFORE = 3
+N_WARMUP_STEPS = 3
 _logger = logging.getLogger(__name__)
 
 
-class RecordedSteps:
-    """Training steps that replay a recorded one for each size of a batch.
+class CapturedSteps:
+    """Training steps that replay a captured one for each size of a batch.
 
     ``step(batch, weights)`` trains on a batch, a tuple of images and targets, and returns tensors
     by name. What it does must depend on nothing else but the learning rates of the optimizer and
-    numbers drawn from `generator`, which is on the device to compute on.
+    numbers drawn from `generator`, which is on the device to compute on. Weights are given for all
+    batches or for none.
 
-    On the CPU, where nothing is recorded, a replay calls `step` on the tensors that a recording
-    would read: the results are those of `step`, and all but the graph can be tested.
+    On the CPU, where nothing is captured, a replay calls `step` on the tensors that a graph would
+    read: the results are those of `step`, and all but the graph can be tested.
     """
+
+    #: False after a capture failed. Up to torch 2.12 it leaves the allocator of the process in the
+    #: state of a capture, and graphs captured before may draw the same numbers again.
+    is_possible: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -40,28 +46,29 @@ class RecordedSteps:
     ):
         self.step, self.optimizer, self.generator = step, optimizer, generator
         self.n_steps: Counter[int] = Counter()
-        #: The step for each size of a batch: a recording or, where it failed, `step`.
-        self.steps: dict[int, Callable] = {}
+        #: The captured step for each size of a batch.
+        self.captured: dict[int, _CapturedStep] = {}
 
     def __call__(self, batch, weights=None) -> dict[str, torch.Tensor]:
         """Train on a batch, and return the outputs of the step."""
         size = len(batch[0])
-        if size not in self.steps:
-            self.n_steps[size] += 1
-            if self.n_steps[size] <= N_BEFORE:
-                return self.step(batch, weights)
-            try:
-                self.steps[size] = _Recording(self, batch, weights)
-            except RuntimeError as error:
-                _logger.debug("Steps on %d images are not recorded: %s", size, error)
-                self.steps[size] = self.step
-        return self.steps[size](batch, weights)
+        self.n_steps[size] += 1
+        if self.n_steps[size] <= N_WARMUP_STEPS or not CapturedSteps.is_possible:
+            return self.step(batch, weights)
+        try:
+            if size not in self.captured:
+                self.captured[size] = _CapturedStep(self, batch, weights)
+        except Exception:  # an error of the step itself is raised by the call
+            _logger.debug("Steps on %d images can't be captured.", size, exc_info=True)
+            CapturedSteps.is_possible = False
+            return self.step(batch, weights)
+        return self.captured[size](batch, weights)
 
 
-class _Recording:
+class _CapturedStep:
     """A step that reads its batch and its learning rates from tensors of its own."""
 
-    def __init__(self, steps: RecordedSteps, batch, weights):
+    def __init__(self, steps: CapturedSteps, batch, weights):
         device = steps.generator.device
         on_gpu = is_cuda(device)
         self.groups = steps.optimizer.param_groups
@@ -77,7 +84,7 @@ class _Recording:
             with self._own_rates(capturable=on_gpu):
                 return steps.step(tuple(own_batch), own_weights)
 
-        self.replay = record(step, steps.generator) if on_gpu else step
+        self.replay = capture(step, steps.generator) if on_gpu else step
 
     def __call__(self, batch, weights) -> dict[str, torch.Tensor]:
         for own, given in zip(self.inputs, (*batch, weights), strict=True):
