@@ -103,8 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     draw = commands.add_parser(
         "draw",
         help="open a page on which one draws a digit",
-        description="Serve a page, to this machine alone, on which one draws a digit and sees what "
-        f"a model makes of it. Without a model in {OUTPUT / MODEL}, one for pictures is trained first.",
+        description="Serve a page, to this machine alone, on which one draws a digit and sees "
+        f"what a model makes of it. If there is no {OUTPUT / MODEL}, a model for pictures is "
+        "trained first.",
     )
     drawn = f"saved model (default: {OUTPUT / MODEL})"
     draw.add_argument("--model", type=Path, metavar="FILE", help=drawn)

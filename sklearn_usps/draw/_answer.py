@@ -90,13 +90,9 @@ class Answers:
         with self._features_lock:  # the first call computes those of all examples
             if self._example_features is None:
                 self._example_features = self._features(self.examples)
-        distances = np.linalg.norm(
-            self._example_features - self._features(image.reshape(1, -1)), axis=1
-        )
-        return [
-            {"image": self.examples[i].tolist(), "label": str(self.labels[i])}
-            for i in np.argsort(distances)[:_N_NEIGHBORS]
-        ]
+        differences = self._example_features - self._features(image.reshape(1, -1))
+        nearest = np.argsort(np.linalg.norm(differences, axis=1))[:_N_NEIGHBORS]
+        return [{"image": self.examples[i].tolist(), "label": str(self.labels[i])} for i in nearest]
 
     def _features(self, images: np.ndarray) -> np.ndarray:
         """Return the last hidden layer, or of a classifier without one, its inputs."""

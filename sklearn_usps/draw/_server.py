@@ -13,9 +13,10 @@ import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -66,27 +67,16 @@ def make_app(answers: Answers, about: dict[str, Any]) -> Starlette:
         ],
         middleware=[
             Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"]),
-            Middleware(_HeadersMiddleware),
+            Middleware(BaseHTTPMiddleware, dispatch=_add_headers),
         ],
     )
 
 
-class _HeadersMiddleware:
-    """Add headers to each response, by which a browser runs nothing but the files of the page."""
-
-    def __init__(self, app):
-        self.app = app
-
-    async def __call__(self, scope, receive, send):
-        async def send_with_headers(message):
-            if message["type"] == "http.response.start":
-                added = [
-                    (name.lower().encode(), value.encode()) for name, value in _HEADERS.items()
-                ]
-                message = {**message, "headers": [*message["headers"], *added]}
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
+async def _add_headers(request: Request, call_next) -> Response:
+    """Add headers by which a browser runs nothing but the files of the page."""
+    response = await call_next(request)
+    response.headers.update(_HEADERS)
+    return response
 
 
 async def _read_body(request: Request) -> bytes | None:
@@ -115,10 +105,8 @@ def listen(port: int) -> socket.socket:
         return socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
         in_use = getattr(error, "errno", None) == errno.EADDRINUSE
-        reason = "is in use by another program" if in_use else f"can't be used ({error})"
-        raise OSError(
-            f"port {port} {reason}: choose another by --port, or any by --port 0"
-        ) from None
+        reason = "is in use by another program" if in_use else f"can't be used: {error}"
+        raise OSError(f"port {port} {reason}. Choose another by --port, or 0 for any.") from None
 
 
 def serve(app: Starlette, listening: socket.socket, *, opens_browser: bool) -> None:
