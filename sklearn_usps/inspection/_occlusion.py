@@ -38,7 +38,7 @@ def occlude(estimator, image, *, target=None, patch_size=3, fill=None, task=None
 
     Parameters and errors are those of :meth:`AttributionDisplay.from_estimator`.
 
-    The model is not changed, and threads may call this at once: 5 to 25 ms for the networks by name
+    The model is not changed, and threads may call this at once: 5 to 30 ms for the networks by name
     and images of 16 × 16 pixels on one core.
     """
     check_scalar(patch_size, "patch_size", Integral, min_val=1)
