@@ -205,9 +205,6 @@ def _fetch(options: argparse.Namespace) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from . import prepare_image
 
-    if not options.model.exists():
-        command = f"sklearn-usps train --data {PICTURES}"
-        raise OSError(f"no model file {options.model}: run `{command}` first")
     version = _version_to_prepare(options.model, options.data)
     model = _load(options.model)
     image_shape = _image_shape(model, options.model)
@@ -269,6 +266,8 @@ def _version_to_prepare(path: Path, data: str | None) -> str:
     """
     from . import read_metadata
 
+    if not path.exists():
+        raise OSError(f"no model file {path}: run `sklearn-usps train --data {PICTURES}` first")
     recorded: Any = read_metadata(path).get("version")
     said = None if data is None else _form_of(data)
     if recorded not in VERSIONS and said is None:
