@@ -37,10 +37,10 @@ class Answers:
 
         If the picture shows no digit, it is "refusal" alone, with the words of `prepare_image`.
         """
+        file = io.BytesIO(picture)
+        file.name = "The file"  # in messages
         try:
-            image = prepare_image(
-                io.BytesIO(picture), version=self.version, image_shape=self.image_shape
-            )
+            image = prepare_image(file, version=self.version, image_shape=self.image_shape)
         except (OSError, ValueError) as error:
             return {"refusal": str(error)}
         views = [image, *_shifted(image), *_rotated(image)]
