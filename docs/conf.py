@@ -70,8 +70,22 @@ html_context = {"default_mode": "auto"}
 html_sidebars = {"**": []}
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
+
+
+def copy_draw_page(app, exception):
+    """Put the page on which one draws a digit, with its model, beside the others."""
+    if exception is None and app.builder.format == "html":
+        for folder in (Path(sklearn_usps.__file__).parent / "draw" / "static", HERE / "draw"):
+            files = shutil.ignore_patterns("*.py", "__pycache__")
+            shutil.copytree(folder, Path(app.outdir) / "draw", dirs_exist_ok=True, ignore=files)
+
+
+def setup(app):
+    app.connect("build-finished", copy_draw_page)
+
+
 # One description of the data serves as DESCR and as a page.
-generated = Path(__file__).parent / "generated"
+generated = HERE / "generated"
 generated.mkdir(exist_ok=True)
 for text in (Path(sklearn_usps.__file__).parent / "datasets" / "descr").glob("*.rst"):
     shutil.copyfile(text, generated / text.name)

@@ -10,7 +10,9 @@ from . import (
 )
 from .datasets import fetch_alphadigits, fetch_usps, load_mosaic, make_letters, save_mosaic
 from .inspection import (
+    AttributionDisplay,
     DeformationDisplay,
+    FeatureMapDisplay,
     FilterDisplay,
     MisclassifiedDisplay,
     TrainingCurveDisplay,
@@ -23,10 +25,12 @@ from .preprocessing import ImageNormalizer, RandomDeformation, prepare_image
 __version__: str
 
 __all__ = [
+    "AttributionDisplay",
     "BatchedGridSearchCV",
     "BatchedRandomizedSearchCV",
     "ConvNetClassifier",
     "DeformationDisplay",
+    "FeatureMapDisplay",
     "FilterDisplay",
     "ImageNormalizer",
     "MisclassifiedDisplay",

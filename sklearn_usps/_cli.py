@@ -1,6 +1,7 @@
-"""The command line: fetch the digits, train on them, classify pictures, reproduce experiments."""
+"""The command line: train on the digits, classify pictures, draw, reproduce experiments."""
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -99,6 +100,21 @@ def _parser() -> argparse.ArgumentParser:
     reproduce.add_argument("--hold-out", **NUMBER, help=held_out)
     reproduce.set_defaults(run=_reproduce)
 
+    draw = commands.add_parser(
+        "draw",
+        help="open a page on which one draws a digit",
+        description="Serve a page, to this machine alone, on which one draws a digit and sees "
+        f"what a model makes of it. If there is no {OUTPUT / MODEL}, a model for pictures is "
+        "trained first.",
+    )
+    drawn = f"saved model (default: {OUTPUT / MODEL})"
+    draw.add_argument("--model", type=Path, metavar="FILE", help=drawn)
+    draw.add_argument("--data", choices=(*VERSIONS, PICTURES), help=trained_on)
+    port = "port of the page; 0 is any free one (default: %(default)s)"
+    draw.add_argument("--port", **NUMBER, default=8000, help=port)
+    draw.add_argument("--no-browser", action="store_true", help="do not open the page in a browser")
+    draw.set_defaults(run=_draw)
+
     fetch = commands.add_parser("fetch", help="fetch the digits into scikit-learn's data folder")
     version = "version of the digits (default: %(default)s)"
     fetch.add_argument("--data", choices=VERSIONS, default="roweis", help=version)
@@ -139,7 +155,12 @@ def _train(options: argparse.Namespace) -> int:
     wrong = (predicted != y_test).nonzero()[0]
     test_error = len(wrong) / len(predicted)
     version = _form_of(options.data)
-    metadata = {"version": version, "test_error": test_error, "seed": options.seed}
+    metadata = {
+        "version": version,
+        "data": options.data,
+        "test_error": test_error,
+        "seed": options.seed,
+    }
     # Saved before the next print, which fails if standard output is a pipe to `head`.
     save_model(model, options.output / MODEL, metadata=metadata)
     print(f"Trained in {seconds:.1f} s")
@@ -182,20 +203,10 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    from . import load_model, prepare_image
-    from .persistence._skops import UntrustedTypesError
+    from . import prepare_image
 
-    if not options.model.exists():
-        command = f"sklearn-usps train --data {PICTURES}"
-        raise OSError(f"no model file {options.model}: run `{command}` first")
     version = _version_to_prepare(options.model, options.data)
-    try:
-        model = load_model(options.model)
-    except UntrustedTypesError as error:  # whose advice is for Python
-        raise ValueError(
-            f"{options.model} holds types that the command line does not load: "
-            f"{', '.join(error.types)}. In Python, load_model(path, trusted=...) does."
-        ) from error
+    model = _load(options.model)
     image_shape = _image_shape(model, options.model)
     paths, images = [], []
     for path in options.images:
@@ -213,6 +224,41 @@ def _predict(options: argparse.Namespace) -> int:
     return 0 if paths == options.images else 1
 
 
+def _draw(options: argparse.Namespace) -> int:
+    try:
+        from .draw._about import about_model, load_examples
+        from .draw._answer import Answers
+        from .draw._server import listen, make_app, serve
+    except ImportError as error:
+        raise OSError(f'draw needs {error.name}: pip install "sklearn-usps[draw]"') from None
+
+    listening = listen(options.port)  # an error here must not cost a training
+    path = options.model or OUTPUT / MODEL
+    if options.model is None and not path.exists():
+        train = _parser().parse_args(["train", "--data", PICTURES])
+        train.run(train)
+    version = _version_to_prepare(path, options.data)
+    model = _load(path)
+    answers = Answers(model, version, _image_shape(model, path), *load_examples(model, version))
+    app = make_app(answers, about_model(model, path, options.data))
+    with contextlib.suppress(KeyboardInterrupt):  # the usual end
+        serve(app, listening, opens_browser=not options.no_browser)
+    return 0
+
+
+def _load(path: Path):
+    from . import load_model
+    from .persistence._skops import UntrustedTypesError
+
+    try:
+        return load_model(path)
+    except UntrustedTypesError as error:  # whose advice is for Python
+        raise ValueError(
+            f"{path} holds types that the command line does not load: "
+            f"{', '.join(error.types)}. In Python, load_model(path, trusted=...) does."
+        ) from error
+
+
 def _version_to_prepare(path: Path, data: str | None) -> str:
     """Return the version that pictures for a model are prepared for, as its file or the user says.
 
@@ -220,6 +266,8 @@ def _version_to_prepare(path: Path, data: str | None) -> str:
     """
     from . import read_metadata
 
+    if not path.exists():
+        raise OSError(f"no model file {path}: run `sklearn-usps train --data {PICTURES}` first")
     recorded: Any = read_metadata(path).get("version")
     said = None if data is None else _form_of(data)
     if recorded not in VERSIONS and said is None:

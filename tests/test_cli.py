@@ -68,7 +68,7 @@ def test_report_has_the_demos_format_and_the_saved_models_errors(trained):
     table = output.partition("Index Label Prediction\n")[2].partition("Test error")[0]
     assert [[int(word) for word in line.split()] for line in table.splitlines()] == expected
     assert f"Test error {len(wrong) / 1000:.4f} ({len(wrong)} out of 1000)\n" in output
-    facts = {"version": "roweis", "test_error": len(wrong) / 1000, "seed": 3}
+    facts = {"version": "roweis", "data": "roweis", "test_error": len(wrong) / 1000, "seed": 3}
     assert read_metadata(folder / "model.skops") == facts
 
 

@@ -12,8 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sklearn_usps import (
+    AttributionDisplay,
     ConvNetClassifier,
     DeformationDisplay,
+    FeatureMapDisplay,
     FilterDisplay,
     ImageNormalizer,
     MisclassifiedDisplay,
@@ -30,10 +32,8 @@ def grid_search(**options):
 
 
 def display_all(model, X, y):
-    MisclassifiedDisplay.from_estimator(model, X, y)
-    DeformationDisplay.from_estimator(model, X[:1])
-    TrainingCurveDisplay.from_estimator(model)
-    FilterDisplay.from_estimator(model, X[0])
+    for display in DISPLAYS:
+        display_one(display, model, X, y)
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,28 @@ def test_all_displays_of(make_model, bars):
 )
 def test_displays_of_one_network_say_which_part_has_it(make_model, part, bars):
     model = make_model().fit(*bars)
-    for display in (TrainingCurveDisplay, FilterDisplay):
+    for display in (TrainingCurveDisplay, FilterDisplay, FeatureMapDisplay):
         with pytest.raises(ValueError, match="Pass a part of it, such as ") as caught:
-            display.from_estimator(model)
+            display_one(display, model, *bars)
         advised = str(caught.value).rpartition(" such as ")[2].rstrip(".")
         assert advised == f"estimator.{part}" or advised.startswith(f"estimator.{part}.")
-        display.from_estimator(eval(advised, {"estimator": model}))
+        display_one(display, eval(advised, {"estimator": model}), *bars)
 
 
 def display_one(display, model, X, y):
-    data = {MisclassifiedDisplay: (X, y), DeformationDisplay: (X,)}.get(display, ())
-    return display.from_estimator(model, *data)
+    return display.from_estimator(model, *DISPLAYS[display](X, y))
 
 
-DISPLAYS = [MisclassifiedDisplay, DeformationDisplay, TrainingCurveDisplay, FilterDisplay]
+#: The displays, and functions that return their further parameters.
+DISPLAYS = {
+    MisclassifiedDisplay: lambda X, y: (X, y),
+    DeformationDisplay: lambda X, y: (X,),
+    TrainingCurveDisplay: lambda X, y: (),
+    FilterDisplay: lambda X, y: (),
+    FeatureMapDisplay: lambda X, y: (X[0],),
+    AttributionDisplay: lambda X, y: (X[0],),
+}
+OF_FITTED_MODELS = [display for display in DISPLAYS if display is not DeformationDisplay]
 
 
 @pytest.mark.parametrize("display", DISPLAYS)
@@ -102,7 +110,7 @@ def test_containers_and_other_objects(display, bars):
             display_one(display, other, *bars)
 
 
-@pytest.mark.parametrize("display", [MisclassifiedDisplay, TrainingCurveDisplay, FilterDisplay])
+@pytest.mark.parametrize("display", OF_FITTED_MODELS)
 def test_unfitted_models_and_searches_without_refit(display, bars):
     models = convnet(), make_pipeline(convnet()), grid_search(), OneVsRestClassifier(convnet())
     for unfitted in models:

@@ -20,10 +20,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_usps import (
+    AttributionDisplay,
     BatchedGridSearchCV,
     ConvNetClassifier,
     DeformationDisplay,
-    FilterDisplay,
+    FeatureMapDisplay,
     ImageNormalizer,
     MultiTaskConvNetClassifier,
     RandomDeformation,
@@ -96,7 +97,8 @@ def results(network, data, folder):
     found["normalized"] = np.asarray(normalizer.fit_transform(X.astype(np.float32) * 1e-30))
     display = DeformationDisplay.from_estimator(classifier, X, max_images=2, random_state=0)
     found["deformed"] = display.deformed
-    found["maps"] = FilterDisplay.from_estimator(classifier, X[:1]).maps
+    found["maps"] = FeatureMapDisplay.from_estimator(classifier, X[:1]).maps
+    found["attributions"] = AttributionDisplay.from_estimator(classifier, X[:1]).attributions
     plt.close("all")
     for part in (classifier, loaded, partial, tasks):
         check_tensors(part.net_)
