@@ -8,6 +8,8 @@ from sklearn.datasets import get_data_home
 
 import sklearn_usps
 
+HERE = Path(__file__).parent
+
 # torch reads it at its first import: its threads then wait less for each other on a busy machine.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
