@@ -1,8 +1,9 @@
-"""Make model.json and about.json, from which the page draws its answers on the documentation's site.
+"""Make model.json and about.json, from which the page answers on the documentation's site.
 
-The model is trained, in one to two minutes on two cores, by
-``python -m sklearn_usps train --data pictures --seed 0 --output usps-output``, and its file is the argument:
-``python docs/draw/make_model.py usps-output/model.skops``
+The model is trained in one to two minutes on two cores, and its file is the argument::
+
+    python -m sklearn_usps train --data pictures --seed 0 --output usps-output
+    python docs/draw/make_model.py usps-output/model.skops
 """
 
 import json

@@ -12,30 +12,50 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import uvicorn
 from PIL import Image, ImageDraw
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 
 import sklearn_usps
-from sklearn_usps import prepare_image
+from sklearn_usps import ConvNetClassifier, ImageNormalizer, prepare_image
+from sklearn_usps.draw._answer import Answers
+from sklearn_usps.draw._export import export_model
+from sklearn_usps.draw._server import _HEADERS, listen, make_app
 
 STATIC = Path(sklearn_usps.__file__).parent / "draw" / "static"
 MODEL = Path(__file__).parents[2] / "docs" / "draw"
 HANDS = json.loads(Path(__file__).with_name("strokes.json").read_text("utf-8"))
 SIDE = 280
+EMPTY = "Draw a digit, 0 to 9, on the pad."
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves files with the headers of the local page, by which a browser runs nothing else."""
+
+    def end_headers(self):
+        for header in _HEADERS.items():
+            self.send_header(*header)
+        super().end_headers()
+
     def log_message(self, *args):
         pass
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    """The address of the page, served from its files alone as on the documentation's site."""
+def site(tmp_path_factory):
+    """A folder with the page as on the documentation's site."""
     folder = tmp_path_factory.mktemp("site") / "draw"
     shutil.copytree(STATIC, folder)
     for name in ("about.json", "model.json"):
         shutil.copyfile(MODEL / name, folder / name)
-    handler = functools.partial(QuietHandler, directory=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def url(site):
+    """The address of the page as static files."""
+    handler = functools.partial(Handler, directory=site)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
@@ -61,10 +81,12 @@ def browser():
 
 @pytest.fixture
 def page(browser, url):
-    """The page, just opened."""
+    """The page, just opened; afterwards its console must have no error."""
+    browser.get_log("browser")
     browser.get(url)
     wait_until(browser, "document.getElementById('model').textContent !== ''")
-    return browser
+    yield browser
+    assert browser.get_log("browser") == []
 
 
 def wait_until(browser, condition):
@@ -92,6 +114,27 @@ def draw(page, strokes, width=18, kind="mouse"):
             pointer.move_to(pad, *move)
         pointer.pointer_up()
     actions.perform()
+
+
+def press(page, *keys, ctrl=False):
+    """Press keys, by their names in JavaScript."""
+    from selenium.webdriver import ActionChains, Keys
+
+    codes = {"Escape": Keys.ESCAPE, "ArrowDown": Keys.ARROW_DOWN}
+    chain = ActionChains(page, duration=0)
+    if ctrl:
+        chain.key_down(Keys.CONTROL)
+    for key in keys:
+        chain.send_keys(codes.get(key, key))
+    if ctrl:
+        chain.key_up(Keys.CONTROL)
+    chain.perform()
+
+
+def png(picture):
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
 
 
 def read(page):
@@ -152,17 +195,25 @@ def prepared(browser, url, drawings):
     return np.array(evaluate(browser, "prepare.js", expression, encoded))
 
 
-def answers_of(page, images):
-    """Return the answers of the network of the page to images."""
+def labels_of(page, images):
     expression = (
         "await (async () => { const response = await fetch('model.json');"
-        "const network = new m.Network(await response.json()); const answers = values[0].map("
-        "(image) => ({...network.answer(image), ...network.views(image)}));"
-        "return answers.map((answer) => ({...answer, image: null, neighbors: answer.neighbors.map("
-        "({ label }) => label), layers: answer.layers.map((layer) => ({...layer, "
-        "maps: layer.maps.map((map) => [...map])}))})); })()"
+        "const network = new m.Network(await response.json());"
+        "return values[0].map((image) => network.answer(image).label); })()"
     )
-    return evaluate(page, "network.js", expression, np.asarray(images, dtype=float).tolist())
+    return evaluate(page, "network.js", expression, images.tolist())
+
+
+def answer_of(page, model, image):
+    """Return the answer of the network in a file beside the page to an image."""
+    expression = (
+        "await (async () => { const response = await fetch(values[0]);"
+        "const network = new m.Network(await response.json());"
+        "const answer = {...network.answer(values[1]), ...network.views(values[1])};"
+        "for (const layer of answer.layers) layer.maps = layer.maps.map((map) => [...map]);"
+        "return {...answer, neighbors: answer.neighbors.map(({ label }) => label)}; })()"
+    )
+    return evaluate(page, "network.js", expression, model, image)
 
 
 def test_drawn_digits_are_recognized(page):
@@ -174,6 +225,127 @@ def test_drawn_digits_are_recognized(page):
             if (label := read(page)) != digit:
                 wrong.append((name, digit, label))
             times.append(int(page.find_element("id", "latency").text.split()[0]))
-    print(wrong)
     print(f"{statistics.median(times)} ms to an answer (median), {max(times)} ms (longest)")
     assert len(wrong) <= 2, wrong
+
+
+def test_preparation_agrees_with_python(page, images, prepared):
+    assert np.abs(prepared - images).mean(axis=1).max() < 0.01
+    assert labels_of(page, prepared) == labels_of(page, images)
+
+
+@pytest.mark.parametrize(
+    "network_params",
+    [{}, {"n_channels": (5, 6), "kernel_sizes": (5, 3), "strides": (2, 1)}],
+    ids=["default", "other"],
+)
+def test_network_agrees_with_python(page, site, images, drawings, network_params):
+    labels = np.arange(40) % 10
+    classifier = ConvNetClassifier(max_epochs=3, network_params=network_params, random_state=0)
+    model = make_pipeline(ImageNormalizer(), classifier).fit(images, labels)
+    exported = export_model(model, images, labels)
+    (site / "other.json").write_text(json.dumps(exported), "utf-8")
+    answers = Answers(model, "zip", (16, 16), images, labels)
+    for picture in drawings[3:5]:
+        expected = answers.answer(png(picture))
+        got = answer_of(page, "other.json", expected["image"])
+        assert (got["label"], got["classes"]) == (expected["label"], expected["classes"])
+        assert got["image_shape"] == expected["image_shape"]
+        np.testing.assert_allclose(got["proba"], expected["proba"], atol=1e-4)
+        assert got["neighbors"] == [neighbor["label"] for neighbor in expected["neighbors"]]
+        for views in ("shifts", "rotations"):
+            p = [view.pop("p") for view in expected[views]]
+            np.testing.assert_allclose([view.pop("p") for view in got[views]], p, atol=1e-4)
+            assert got[views] == expected[views]
+        assert len(got["layers"]) == len(expected["layers"])
+        for layer, other in zip(got["layers"], expected["layers"], strict=True):
+            np.testing.assert_allclose(layer.pop("maps"), other.pop("maps"), atol=1e-3)
+            assert layer == other
+
+
+def test_undo_and_clear(page):
+    bar = [[0.5, 0.2], [0.5, 0.8]]
+    draw(page, [bar])
+    assert read(page) == "1"
+    draw(page, [[[0.3, 0.2], [0.5, 0.2]], [[0.3, 0.8], [0.7, 0.8]]])
+    page.find_element("id", "undo").click()
+    page.find_element("id", "undo").click()
+    assert read(page) == "1"
+    page.find_element("id", "clear").click()
+    assert read(page) == EMPTY
+    press(page, "z", ctrl=True)  # what was cleared comes back
+    assert read(page) == "1"
+    press(page, "Escape")
+    assert read(page) == EMPTY
+    press(page, "z", ctrl=True)
+    press(page, "z", ctrl=True)
+    press(page, "z", ctrl=True)  # no more to undo
+    assert read(page) == EMPTY
+
+
+def test_keyboard_draws(page):
+    page.execute_script("document.getElementById('pad').focus()")
+    press(page, " ", *["ArrowDown"] * 14, " ")
+    assert read(page) == "1"
+
+
+@pytest.mark.parametrize(
+    ("strokes", "words"),
+    [
+        ([[[0.5, 0.3], [0.5, 0.99]]], "ink that touches the border"),
+        ([[[0.3, 0.2], [0.3, 0.8]], [[0.7, 0.2], [0.7, 0.8]]], "2 characters side by side"),
+        ([[[0.5, 0.5], [0.5, 0.5]]], "a solid spot"),
+    ],
+)
+def test_refusals(page, strokes, words):
+    assert read(page) == EMPTY
+    draw(page, strokes)
+    assert read(page).startswith(f"The picture shows {words}. ")
+    assert page.find_element("id", "latency").text == ""
+    assert page.find_elements("css selector", "#proba .best") == []
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_page_fits_the_window(page, width):
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": True},
+    )
+    draw(page, HANDS["thin"]["digits"]["8"])
+    assert read(page) == "8"
+    wait_until(page, "document.querySelectorAll('#shifts li').length === 25")
+    assert page.execute_script("return document.documentElement.scrollWidth") == width
+    assert len(page.find_elements("css selector", "#proba li")) == 10
+    assert len(page.find_elements("css selector", "#neighbors li")) == 5
+    assert len(page.find_elements("css selector", "#rotations li")) == 9
+    assert len(page.find_elements("css selector", ".layer canvas")) == 5
+    page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_local_page_takes_pictures(browser, images, drawings, tmp_path):
+    model = LogisticRegression().fit(images, np.arange(40) % 10)
+    answers = Answers(model, "zip", (16, 16), None, None)
+    about = {"name": "LogisticRegression", "test_error": None, "trained_on": "", "note": ""}
+    listening = listen(0)
+    server = uvicorn.Server(
+        uvicorn.Config(make_app(answers, about), log_level="warning", lifespan="off")
+    )
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    browser.get(f"http://127.0.0.1:{listening.getsockname()[1]}/")
+    wait_until(browser, "document.getElementById('model').textContent === 'LogisticRegression'")
+    draw(browser, HANDS["thin"]["digits"]["0"], 18)
+    assert read(browser) == "0"
+
+    (tmp_path / "four.png").write_bytes(png(drawings[4]))
+    (tmp_path / "text.png").write_text("no picture", "utf-8")
+    browser.find_element("id", "file").send_keys(str(tmp_path / "four.png"))
+    wait_until(browser, "document.getElementById('label').textContent === '4'")
+    browser.find_element("id", "file").send_keys(str(tmp_path / "text.png"))
+    wait_until(browser, "document.getElementById('label').textContent.includes('not a picture')")
+    assert not browser.find_element("id", "maps-section").is_displayed()  # has no layers
+
+    server.should_exit = True
+    thread.join()
+    browser.find_element("id", "undo").click()
+    wait_until(browser, "document.getElementById('label').textContent.includes('has stopped')")

@@ -7,15 +7,15 @@ function drawStrokes(context, strokes) {
   context.strokeStyle = context.fillStyle = INK;
   context.lineCap = context.lineJoin = "round";
   for (const { width, points } of strokes) {
-    const [first, ...others] = points;
+    const [[startX, startY], ...others] = points;
     context.lineWidth = width;
     context.beginPath();
-    context.moveTo(...first);
+    context.moveTo(startX, startY);
+    context.lineTo(startX, startY + 0.01); // a dot, if there are no others
     others.forEach(([x, y], i) => { // curves through the middles between points
       const [nextX, nextY] = others[i + 1] ?? [x, y];
       context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
     });
-    if (others.length === 0) context.lineTo(first[0], first[1] + 0.01); // a dot
     context.stroke();
   }
 }
