@@ -73,7 +73,6 @@ html_sidebars = {"**": []}
 html_theme_options = {"show_prev_next": False, "navigation_with_keys": False}
 
 
-
 def copy_draw_page(app, exception):
     """Put the page on which one draws a digit, with its model, beside the others."""
     if exception is None and app.builder.format == "html":
