@@ -344,6 +344,16 @@ def test_local_page_takes_pictures(browser, images, drawings, tmp_path):
     browser.find_element("id", "file").send_keys(str(tmp_path / "text.png"))
     wait_until(browser, "document.getElementById('label').textContent.includes('not a picture')")
     assert not browser.find_element("id", "maps-section").is_displayed()  # has no layers
+    dropped = "DragEvent('drop', {dataTransfer: d})"
+    pasted = "ClipboardEvent('paste', {clipboardData: d})"
+    for event, digit in [(dropped, 7), (pasted, 2)]:
+        browser.execute_script(
+            "const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));"
+            "const d = new DataTransfer(); d.items.add(new File([bytes], 'digit.png'));"
+            f"document.dispatchEvent(new {event});",
+            base64.b64encode(png(drawings[digit])).decode(),
+        )
+        wait_until(browser, f"document.getElementById('label').textContent === '{digit}'")
 
     server.should_exit = True
     thread.join()

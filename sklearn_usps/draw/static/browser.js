@@ -14,7 +14,7 @@ export function makeBackend() {
   });
   const ask = (question) => new Promise((resolve, reject) => {
     waiting.set(++lastId, { resolve, reject });
-    worker.postMessage({ id: lastId, ...question });
+    worker.postMessage({ id: lastId, ...question }, question.picture ? [question.picture.values.buffer] : []);
   });
 
   return {

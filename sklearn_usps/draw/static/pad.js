@@ -35,6 +35,7 @@ export class Pad {
     this.states = [{ strokes: [] }];
     this.stroke = null; // the one being drawn
     this.cursor = null; // of the keyboard
+    this.pointer = null; // that draws the stroke
     this.picture = Object.assign(document.createElement("canvas"), { width: SIDE, height: SIDE });
     this.picture.getContext("2d", { willReadFrequently: true });
     const listen = (name, f) => canvas.addEventListener(name, f.bind(this));
@@ -55,21 +56,23 @@ export class Pad {
   }
 
   press(event) {
-    if (event.button !== 0 || !event.isPrimary) return;
-    this.canvas.setPointerCapture(event.pointerId);
+    const isSecond = this.stroke && !this.cursor; // finger
+    if (event.button !== 0 || isSecond) return;
+    if (event.isTrusted) this.canvas.setPointerCapture(event.pointerId); // events of scripts have no pointer
+    this.pointer = event.pointerId;
     this.cursor = null;
     this.begin(this.pointOf(event));
   }
 
   move(event) {
-    if (!this.stroke || !event.isPrimary || this.cursor) return;
+    if (!this.stroke || this.cursor || event.pointerId !== this.pointer) return;
     const events = event.getCoalescedEvents?.() ?? [];
     for (const part of events.length ? events : [event]) this.stroke.points.push(this.pointOf(part));
     this.change();
   }
 
-  lift() {
-    if (!this.cursor) this.stroke = null;
+  lift(event) {
+    if (!this.cursor && event.pointerId === this.pointer) this.stroke = null;
   }
 
   pointOf(event) {
