@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import threading
+import warnings
 from typing import Any
 
 import numpy as np
 from scipy import ndimage
+from sklearn.neighbors import NearestNeighbors
 from sklearn.pipeline import Pipeline
 
 from ..inspection._map_recorder import feature_maps
@@ -29,43 +31,58 @@ class Answers:
     def __init__(self, model, version: str, image_shape: tuple[int, int], examples, labels):
         self.model, self.version, self.image_shape = model, version, image_shape
         self.examples, self.labels = examples, labels
-        self._example_features: np.ndarray | None = None
-        self._features_lock = threading.Lock()
+        self._nearest: NearestNeighbors | None = None
+        self._lock = threading.Lock()
 
     def answer(self, picture: bytes) -> dict[str, Any]:
         """Return the answer to the file of a picture, as values of JSON.
 
         If the picture shows no digit, it is "refusal" alone, with the words of `prepare_image`.
         """
-        file = io.BytesIO(picture)
-        file.name = "The file"  # in messages
         try:
-            image = prepare_image(file, version=self.version, image_shape=self.image_shape)
+            image = self._prepare(picture)
         except (OSError, ValueError) as error:
             return {"refusal": str(error)}
-        views = [image, *_shifted(image), *_rotated(image)]
-        proba = self.model.predict_proba(np.reshape(views, (len(views), -1)))
-        labels = [str(label) for label in self.model.classes_.tolist()]
-        best = [(labels[row.argmax()], float(row.max())) for row in proba]
-        names = [{"dx": dx, "dy": dy} for dy in SHIFTS for dx in SHIFTS]
-        names += [{"angle": angle} for angle in ANGLES]
-        of_views = [
-            {**name, "label": label, "p": p}
-            for name, (label, p) in zip(names, best[1:], strict=True)
-        ]
-        n_shifts = len(SHIFTS) ** 2
+        ((label, _),), proba = self._predict([image])
         return {
             "refusal": None,
-            "label": best[0][0],
-            "classes": labels,
+            "label": label,
+            "classes": list(map(str, self.model.classes_.tolist())),
             "proba": proba[0].tolist(),
             "image": image.ravel().tolist(),
             "image_shape": list(self.image_shape),
             "layers": self._layers(image),
-            "neighbors": self._neighbors(image),
-            "shifts": of_views[:n_shifts],
-            "rotations": of_views[n_shifts:],
         }
+
+    def views(self, picture: bytes) -> dict[str, Any]:
+        """Return the second part of an answer, which takes longer: other images like this one.
+
+        They are the image shifted and rotated, with their labels, and the nearest training images.
+        """
+        try:
+            image = self._prepare(picture)
+        except (OSError, ValueError) as error:
+            return {"refusal": str(error)}
+        shifts: list[dict[str, Any]] = [{"dx": dx, "dy": dy} for dy in SHIFTS for dx in SHIFTS]
+        rotations: list[dict[str, Any]] = [{"angle": angle} for angle in ANGLES]
+        best, _ = self._predict([*_shifted(image), *_rotated(image)])
+        for view, (label, p) in zip([*shifts, *rotations], best, strict=True):
+            view |= {"label": label, "p": p}
+        return {"shifts": shifts, "rotations": rotations, "neighbors": self._neighbors(image)}
+
+    def _prepare(self, picture: bytes) -> np.ndarray:
+        file = io.BytesIO(picture)
+        file.name = "The file"  # in messages
+        return prepare_image(file, version=self.version, image_shape=self.image_shape)
+
+    def _predict(self, images: list[np.ndarray]) -> tuple[list[tuple[str, float]], np.ndarray]:
+        """Return the label of each image and its probability, and those of all classes."""
+        with warnings.catch_warnings():
+            # Of images unlike those of the training, which a drawing may be.
+            warnings.simplefilter("ignore", UserWarning)
+            proba = self.model.predict_proba(np.reshape(images, (len(images), -1)))
+        best = [(str(self.model.classes_[row.argmax()]), float(row.max())) for row in proba]
+        return best, proba
 
     def _layers(self, image: np.ndarray) -> list[dict[str, Any]]:
         """Return the feature maps of each convolution, none of a model without convolutions."""
@@ -78,7 +95,7 @@ class Answers:
                 "name": name,
                 "height": values.shape[1],
                 "width": values.shape[2],
-                "maps": np.round(values.reshape(len(values), -1), 3).tolist(),
+                "maps": _short(values.reshape(len(values), -1)),
             }
             for name, values in maps[1:]  # the first is the image
         ]
@@ -87,18 +104,25 @@ class Answers:
         """Return the training images that are the nearest in the last hidden layer."""
         if self.examples is None:
             return []
-        with self._features_lock:  # the first call computes those of all examples
-            if self._example_features is None:
-                self._example_features = self._features(self.examples)
-        differences = self._example_features - self._features(image.reshape(1, -1))
-        nearest = np.argsort(np.linalg.norm(differences, axis=1))[:_N_NEIGHBORS]
-        return [{"image": self.examples[i].tolist(), "label": str(self.labels[i])} for i in nearest]
+        with self._lock:  # the first call computes the hidden layer of all examples
+            if self._nearest is None:
+                self._nearest = NearestNeighbors(n_neighbors=_N_NEIGHBORS, algorithm="brute")
+                self._nearest.fit(self._features(self.examples))
+        (nearest,) = self._nearest.kneighbors(
+            self._features(image.reshape(1, -1)), return_distance=False
+        )
+        return [{"image": _short(self.examples[i]), "label": str(self.labels[i])} for i in nearest]
 
     def _features(self, images: np.ndarray) -> np.ndarray:
         """Return the last hidden layer, or of a classifier without one, its inputs."""
         if hasattr(self.model, "transform"):
             return self.model.transform(images)
         return self.model[:-1].transform(images) if isinstance(self.model, Pipeline) else images
+
+
+def _short(values: np.ndarray) -> list:
+    """Return values with three decimals, as nested lists: half as long as JSON."""
+    return values.astype(np.float64).round(3).tolist()
 
 
 def _shifted(image: np.ndarray) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ import errno
 import socket
 import threading
 import webbrowser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ def make_app(answers: Answers, about: dict[str, Any]) -> Starlette:
     limiter = anyio.CapacityLimiter(_N_WORKERS)
 
     async def answer(request: Request) -> JSONResponse:
+        return await respond(request, answers.answer)
+
+    async def views(request: Request) -> JSONResponse:
+        return await respond(request, answers.views)
+
+    async def respond(request: Request, function: Callable[[bytes], dict]) -> JSONResponse:
         origin = request.headers.get("origin")
         if origin is not None and origin != f"http://{request.headers['host']}":
             return _refusal(403, "This server answers its own page alone.")
@@ -54,7 +61,7 @@ def make_app(answers: Answers, about: dict[str, Any]) -> Starlette:
             picture = await _read_body(request)
             if picture is None:
                 return _refusal(413, f"The file is larger than {_MAX_BYTES // 2**20} MiB.")
-            return JSONResponse(await anyio.to_thread.run_sync(answers.answer, picture))
+            return JSONResponse(await anyio.to_thread.run_sync(function, picture))
 
     async def describe(request: Request) -> JSONResponse:
         return JSONResponse({**about, "backend": "python"})
@@ -62,6 +69,7 @@ def make_app(answers: Answers, about: dict[str, Any]) -> Starlette:
     return Starlette(
         routes=[
             Route("/answer", answer, methods=["POST"]),
+            Route("/views", views, methods=["POST"]),
             Route("/about.json", describe),
             Mount("/", StaticFiles(directory=STATIC, html=True)),
         ],

@@ -8,6 +8,7 @@ from contextlib import suppress
 import numpy as np
 from PIL import Image, ImageOps
 from scipy.sparse import issparse
+from sklearn.utils import gen_batches
 
 from .._utils._arrays import as_numbers
 from .._utils._pictures import MAX_FRAMES, check_number_of_pixels, open_picture
@@ -16,6 +17,8 @@ from .._utils._pictures import MAX_FRAMES, check_number_of_pixels, open_picture
 MIN_SIDE = 8
 #: Larger pictures are first reduced: strokes of a digit that fills them stay many pixels wide.
 _MAX_SIDE = 1024
+#: Approximate number of pixels to convert to floats at once.
+_STRIP_PIXELS = 2**18
 #: Floats in [0, 1] may exceed it by so much, by rounding or by sharp resampling.
 _ROUNDING = 0.1
 #: Numbers of channels: gray, gray and opacity, colors, colors and opacity.
@@ -43,8 +46,8 @@ def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
     """Return the shape of the picture, and its pixels, in a large picture averaged over blocks.
 
     The pixels are (height, width, n_channels) in [0, 1]; with opacity, the last of two or four
-    channels, the others are multiplied by it. No more than a row of blocks is held in floats at a
-    time.
+    channels, the others are multiplied by it. No more than some rows of blocks are held in floats
+    at a time.
     """
     if isinstance(image, (str, os.PathLike, Image.Image)) or hasattr(image, "read"):
         picture = _open(image)
@@ -60,11 +63,12 @@ def _reduce(image) -> tuple[tuple[int, int], np.ndarray]:
     if not n_rows * n_columns:
         raise ValueError(f"image has {height} × {width} pixels, too narrow to show a digit.")
     strips = []
-    for row in range(n_rows):
-        strip = cut(slice(row * step, (row + 1) * step))[:, : n_columns * step]
+    for rows in gen_batches(n_rows, max(1, _STRIP_PIXELS // (step * width))):
+        strip = cut(slice(step * rows.start, step * rows.stop))[:, : n_columns * step]
         floats = _premultiply(strip, low, high)
-        strips.append(floats.reshape(step, n_columns, step, -1).mean(axis=(0, 2)))
-    return (height, width), np.array(strips).reshape(n_rows, n_columns, -1)
+        blocks = floats.reshape(rows.stop - rows.start, step, n_columns, step, -1)
+        strips.append(blocks.mean(axis=(1, 3)))
+    return (height, width), np.concatenate(strips)
 
 
 # Files and Pillow images
@@ -121,9 +125,11 @@ def _has_deep_pixels(picture: Image.Image) -> bool:
 def _cut(picture: Image.Image, rows: slice) -> np.ndarray:
     """Return some rows of a picture."""
     strip = picture.crop((0, rows.start, picture.width, rows.stop))
-    if _has_deep_pixels(picture):
+    if picture.has_transparency_data:
+        return np.asarray(strip.convert("RGBA"))
+    if _has_deep_pixels(picture) or picture.mode == "L":
         return np.asarray(strip)[:, :, np.newaxis]
-    return np.asarray(strip.convert("RGBA" if picture.has_transparency_data else "RGB"))
+    return np.asarray(strip.convert("RGB"))
 
 
 def _value_range(picture: Image.Image) -> tuple[float, float]:

@@ -43,8 +43,8 @@ function show(part, milliseconds) {
     views.showProba(part.classes, part.proba);
     views.showImage(part.image, part.image_shape);
     views.showMaps(part.layers);
-    views.showNeighbors(part.neighbors, part.image_shape);
   }
+  if (part.neighbors) views.showNeighbors(part.neighbors, shown.image_shape);
   if (part.shifts) {
     views.showShifts(part.shifts, shown.label);
     views.showRotations(part.rotations, shown.label, shown.image, shown.image_shape);

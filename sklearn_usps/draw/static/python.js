@@ -1,7 +1,7 @@
 // Answers by the model of the local server.
 
-async function post(file) {
-  const response = await fetch("answer", {
+async function post(path, file) {
+  const response = await fetch(path, {
     method: "POST",
     headers: { "Content-Type": "application/octet-stream" },
     body: file,
@@ -9,15 +9,23 @@ async function post(file) {
   return response.json();
 }
 
+async function* ask(file) { // the answer in two parts, of which the second takes longer
+  const first = await post("answer", file);
+  yield first;
+  if (first.refusal === null) yield await post("views", file);
+}
+
+function asFile(canvas) { // a PGM file, which takes no time to encode
+  const { width, height } = canvas, { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+  const gray = Uint8Array.from({ length: width * height }, (_, i) => data[4 * i]);
+  return new Blob([`P5 ${width} ${height} 255\n`, gray]);
+}
+
 export function makeBackend() {
   return {
     takesFiles: true,
     failure: "No answer: the server of this page has stopped. Start it again and reload the page.",
-    async *answer(canvas) {
-      yield await post(await new Promise((resolve) => canvas.toBlob(resolve)));
-    },
-    async *answerFile(file) {
-      yield await post(file);
-    },
+    answer: (canvas) => ask(asFile(canvas)),
+    answerFile: ask,
   };
 }
