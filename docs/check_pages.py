@@ -23,6 +23,7 @@ OPENED = {
     "gallery": "auto_examples/index.html",
     "example": "auto_examples/plot_multi_task.html",
     "guide": "guide/training.html",
+    "draw": "draw/index.html",
     "figures": "figures.html",
     "api": "generated/sklearn_usps.ConvNetClassifier.html",
     "search": "search.html?q=ImageNormalizer",

@@ -104,8 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         "draw",
         help="open a page on which one draws a digit",
         description="Serve a page, to this machine alone, on which one draws a digit and sees "
-        f"what a model makes of it. If there is no {OUTPUT / MODEL}, a model for pictures is "
-        "trained first.",
+        f"what a model makes of it. If there is no {OUTPUT / MODEL}, a model is trained first, "
+        "by default for pictures.",
     )
     drawn = f"saved model (default: {OUTPUT / MODEL})"
     draw.add_argument("--model", type=Path, metavar="FILE", help=drawn)
@@ -225,6 +225,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _draw(options: argparse.Namespace) -> int:
+    import numpy as np
+
     try:
         from .draw._about import about_model, load_examples
         from .draw._answer import Answers
@@ -232,17 +234,22 @@ def _draw(options: argparse.Namespace) -> int:
     except ImportError as error:
         raise OSError(f'draw needs {error.name}: pip install "sklearn-usps[draw]"') from None
 
-    listening = listen(options.port)  # an error here must not cost a training
-    path = options.model or OUTPUT / MODEL
-    if options.model is None and not path.exists():
-        train = _parser().parse_args(["train", "--data", PICTURES])
-        train.run(train)
-    version = _version_to_prepare(path, options.data)
-    model = _load(path)
-    answers = Answers(model, version, _image_shape(model, path), *load_examples(model, version))
-    app = make_app(answers, about_model(model, path, options.data))
-    with contextlib.suppress(KeyboardInterrupt):  # the usual end
-        serve(app, listening, opens_browser=not options.no_browser)
+    with listen(options.port) as listening:  # an error here must not cost a training
+        path = options.model or OUTPUT / MODEL
+        if options.model is None and not path.exists():
+            train = _parser().parse_args(["train", "--data", options.data or PICTURES])
+            train.run(train)
+        version = _version_to_prepare(path, options.data)
+        model = _load(path)
+        image_shape = _image_shape(model, path)
+        bar = np.pad(np.ones((image_shape[0] - 4, 2)), ((2, 2), (0, image_shape[1] - 2)))
+        _predict_proba(model, [bar], path)  # an error here, not at the first stroke
+        answers = Answers(model, version, image_shape, *load_examples(model, version))
+        app = make_app(answers, about_model(model, path, options.data))
+        # Drawings may be unlike the training images.
+        warnings.simplefilter("ignore", UserWarning)
+        with contextlib.suppress(KeyboardInterrupt):  # the usual end
+            serve(app, listening, opens_browser=not options.no_browser)
     return 0
 
 

@@ -1,8 +1,7 @@
-"""A model in words, and some of its training images."""
+"""The description of a model, and some of its training images."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +23,16 @@ _AMERICAN = (
     "American writers made the data. A 1 with a flag, as Europeans write it, may be read as 7: "
     "sklearn-usps train --data pictures trains with such digits."
 )
-_CHANGED = (
-    "American writers made the data. The flag of a 1 and the bar of a 7 were added to some of the "
-    "digits by a program."
-)
+_NOTES = {
+    "pictures": "American writers made the data. The flag of a 1 and the bar of a 7 were added to "
+    "some of the digits by a program."
+}
 
 
 def about_model(model, path: Path, data: str | None) -> dict[str, Any]:
     """Return the description of a saved model for the page.
 
-    `data` is the user's word for what it was trained on, if its file does not say so.
+    `data` names what it was trained on if the file does not.
     """
     metadata: Any = read_metadata(path)
     data = metadata.get("data", data or metadata.get("version"))
@@ -47,9 +46,9 @@ def about_model(model, path: Path, data: str | None) -> dict[str, Any]:
     return {
         "name": name,
         "file": path.name,
-        "test_error": error if isinstance(error, float) and math.isfinite(error) else None,
-        "trained_on": _TRAINED_ON.get(str(data), "other images"),
-        "note": _CHANGED if data == "pictures" else _AMERICAN,
+        "test_error": error if isinstance(error, (int, float)) and 0 <= error <= 1 else None,
+        "trained_on": _TRAINED_ON.get(str(data)),
+        "note": _NOTES.get(str(data), _AMERICAN) if str(data) in _TRAINED_ON else None,
     }
 
 
@@ -57,7 +56,8 @@ def load_examples(model, version: str) -> tuple[np.ndarray | None, np.ndarray | 
     """Return training images of a version and their labels; None where there are none to load."""
     try:
         usps = fetch_usps(version=version, subset="train")
-    except OSError:  # not downloaded, and no network
+    except OSError as error:  # not downloaded, and no network
+        print(f"The page shows no nearest training digits: {error}")
         return None, None
     if usps.data.shape[1] != model.n_features_in_:
         return None, None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import threading
-import warnings
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ class Answers:
     def answer(self, picture: bytes) -> dict[str, Any]:
         """Return the answer to the file of a picture, as values of JSON.
 
-        If the picture shows no digit, it is "refusal" alone, with the words of `prepare_image`.
+        If the picture shows no digit, the only key is "refusal", with the words of `prepare_image`.
         """
         try:
             image = self._prepare(picture)
@@ -77,10 +76,7 @@ class Answers:
 
     def _predict(self, images: list[np.ndarray]) -> tuple[list[tuple[str, float]], np.ndarray]:
         """Return the label of each image and its probability, and those of all classes."""
-        with warnings.catch_warnings():
-            # Of images unlike those of the training, which a drawing may be.
-            warnings.simplefilter("ignore", UserWarning)
-            proba = self.model.predict_proba(np.reshape(images, (len(images), -1)))
+        proba = self.model.predict_proba(np.reshape(images, (len(images), -1)))
         best = [(str(self.model.classes_[row.argmax()]), float(row.max())) for row in proba]
         return best, proba
 
@@ -95,7 +91,7 @@ class Answers:
                 "name": name,
                 "height": values.shape[1],
                 "width": values.shape[2],
-                "maps": _short(values.reshape(len(values), -1)),
+                "maps": _round_to_lists(values.reshape(len(values), -1)),
             }
             for name, values in maps[1:]  # the first is the image
         ]
@@ -111,27 +107,32 @@ class Answers:
         (nearest,) = self._nearest.kneighbors(
             self._features(image.reshape(1, -1)), return_distance=False
         )
-        return [{"image": _short(self.examples[i]), "label": str(self.labels[i])} for i in nearest]
+        return [
+            {"image": _round_to_lists(self.examples[i]), "label": str(self.labels[i])}
+            for i in nearest
+        ]
 
     def _features(self, images: np.ndarray) -> np.ndarray:
         """Return the last hidden layer, or of a classifier without one, its inputs."""
         if hasattr(self.model, "transform"):
             return self.model.transform(images)
-        return self.model[:-1].transform(images) if isinstance(self.model, Pipeline) else images
+        if isinstance(self.model, Pipeline) and len(self.model) > 1:
+            return self.model[:-1].transform(images)
+        return images
 
 
-def _short(values: np.ndarray) -> list:
-    """Return values with three decimals, as nested lists: half as long as JSON."""
+def _round_to_lists(values: np.ndarray) -> list:
+    """Return values with three decimals as nested lists, which halves the JSON."""
     return values.astype(np.float64).round(3).tolist()
 
 
 def _shifted(image: np.ndarray) -> list[np.ndarray]:
     """Return an image shifted by whole pixels, its border repeated."""
-    most = max(SHIFTS)
-    padded = np.pad(image, most, mode="edge")
+    margin = max(SHIFTS)
+    padded = np.pad(image, margin, mode="edge")
     height, width = image.shape
     return [
-        padded[most - dy : most - dy + height, most - dx : most - dx + width]
+        padded[margin - dy : margin - dy + height, margin - dx : margin - dx + width]
         for dy in SHIFTS
         for dx in SHIFTS
     ]

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..networks import ConvNet
 from ..networks._torch_state import default_state
+from ..preprocessing import ImageNormalizer
 
 
 def export_model(model: Pipeline, examples: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -24,13 +25,13 @@ def export_model(model: Pipeline, examples: np.ndarray, labels: np.ndarray) -> d
     ValueError
         If the pipeline is another one.
     """
-    normalizer, classifier = model[0], model[-1]
-    network = classifier.net_.module_
-    if not isinstance(network, ConvNet) or not hasattr(normalizer, "mean_") or len(model) != 2:
+    network = _find_network(model)
+    if network is None:
         raise ValueError(
-            "model must be a pipeline of ImageNormalizer(), global or by pixel, and a "
+            "model must be a fitted pipeline of ImageNormalizer(), global or by pixel, and a "
             f"ConvNetClassifier with the network 'convnet'. Got {model!r} instead."
         )
+    normalizer, classifier = model
     with default_state("cpu"):
         layers = _export_layers(network)
     return {
@@ -46,6 +47,17 @@ def export_model(model: Pipeline, examples: np.ndarray, labels: np.ndarray) -> d
         "examples": base64.b64encode(np.uint8(np.round(255 * examples)).tobytes()).decode(),
         "labels": [str(label) for label in labels.tolist()],
     }
+
+
+def _find_network(model) -> ConvNet | None:
+    """Return the network of a pipeline that can be exported, or None of another model."""
+    if not isinstance(model, Pipeline) or len(model) != 2:
+        return None
+    normalizer, classifier = model
+    trainer = getattr(classifier, "net_", None)
+    if not isinstance(normalizer, ImageNormalizer) or not hasattr(normalizer, "mean_"):
+        return None
+    return trainer.module_ if trainer and isinstance(trainer.module_, ConvNet) else None
 
 
 def _export_layers(network: ConvNet) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import threading
@@ -10,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import uvicorn
 from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -29,9 +30,11 @@ HOST = "127.0.0.1"
 _MAX_BYTES = 2**25
 #: Number of answers at once: each holds the pixels of a picture.
 _N_WORKERS = 2
+#: Time in which a picture must arrive, so that a stalled one does not keep others waiting.
+_SECONDS = 20
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; "
-    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
+    "form-action 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -45,31 +48,34 @@ def make_app(answers: Answers, about: dict[str, Any]) -> Starlette:
     A name other than that of this machine as the host is refused, so that a name that leads here
     gives no page access (DNS rebinding), and so is a picture that another page posts.
     """
-    limiter = anyio.CapacityLimiter(_N_WORKERS)
+    turns = asyncio.Semaphore(_N_WORKERS)
 
-    async def answer(request: Request) -> JSONResponse:
-        return await respond(request, answers.answer)
+    def endpoint(function: Callable[[bytes], dict[str, Any]]) -> Callable:
+        async def respond(request: Request) -> Response:
+            origin = request.headers.get("origin")
+            if origin is not None and origin != f"http://{request.headers['host']}":
+                return _refusal(403, "This server answers its own page alone.")
+            async with turns:
+                try:
+                    async with asyncio.timeout(_SECONDS):
+                        picture = await _read_body(request)
+                except TimeoutError:
+                    return _refusal(408, f"The file did not arrive within {_SECONDS} seconds.")
+                except ClientDisconnect:  # the page was closed or reloaded
+                    return Response(status_code=400)
+                if picture is None:
+                    return _refusal(413, f"The file is larger than {_MAX_BYTES // 2**20} MiB.")
+                return JSONResponse(await run_in_threadpool(function, picture))
 
-    async def views(request: Request) -> JSONResponse:
-        return await respond(request, answers.views)
-
-    async def respond(request: Request, function: Callable[[bytes], dict]) -> JSONResponse:
-        origin = request.headers.get("origin")
-        if origin is not None and origin != f"http://{request.headers['host']}":
-            return _refusal(403, "This server answers its own page alone.")
-        async with limiter:
-            picture = await _read_body(request)
-            if picture is None:
-                return _refusal(413, f"The file is larger than {_MAX_BYTES // 2**20} MiB.")
-            return JSONResponse(await anyio.to_thread.run_sync(function, picture))
+        return respond
 
     async def describe(request: Request) -> JSONResponse:
         return JSONResponse({**about, "backend": "python"})
 
     return Starlette(
         routes=[
-            Route("/answer", answer, methods=["POST"]),
-            Route("/views", views, methods=["POST"]),
+            Route("/answer", endpoint(answers.answer), methods=["POST"]),
+            Route("/views", endpoint(answers.views), methods=["POST"]),
             Route("/about.json", describe),
             Mount("/", StaticFiles(directory=STATIC, html=True)),
         ],

@@ -73,8 +73,9 @@ class MapRecorder(TorchFunctionMode):
             if result.ndim == 4:
                 self.maps.append(result)
             return result
+        values = (*args, *(kwargs or {}).values())
         for index, latest in reversed(list(enumerate(self.maps))):
-            if result.shape == latest.shape and any(value is latest for value in args):
+            if result.shape == latest.shape and any(value is latest for value in values):
                 self.maps[index] = result
                 break
         return result

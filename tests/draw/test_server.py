@@ -196,7 +196,7 @@ def test_a_browser_runs_only_the_files_of_the_page(url):
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_model_in_words(url):
+def test_description_of_the_model(url):
     about = requests.get(url + "about.json", timeout=60).json()
     assert about["backend"] == "python"
     assert about["name"] == "convnet, 79,930 parameters"
@@ -214,10 +214,13 @@ def test_the_command_ends_on_ctrl_c(saved):
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as page:
-        url = re.search(r"http://\S+/", page.stdout.readline())[0]
-        assert ask(url, png(zero())).json()["label"] == "0"
-        page.send_signal(signal.SIGINT)
-        _, errors = page.communicate(timeout=60)
+        try:
+            url = re.search(r"http://\S+/", page.stdout.readline())[0]
+            assert ask(url, png(zero())).json()["label"] == "0"
+            page.send_signal(signal.SIGINT)
+            _, errors = page.communicate(timeout=60)
+        finally:
+            page.kill()
     assert (page.returncode, errors) == (0, "")
 
 
@@ -234,6 +237,31 @@ def test_a_port_in_use_is_named(saved, capsys):
 def test_a_port_that_does_not_exist(port, capsys):
     assert main(["draw", "--port", port, "--no-browser"]) == 1
     assert f"port {port} can't be used" in capsys.readouterr().err
+
+
+def test_a_model_of_other_values_is_refused(digits, tmp_path, capsys):
+    X, y = digits
+    classifier = ConvNetClassifier(network="luacnn", max_epochs=1, random_state=0)
+    save_model(classifier.fit(255 * X, y), tmp_path / "model.skops", metadata={"version": "roweis"})
+    command = ["draw", "--model", str(tmp_path / "model.skops"), "--port", "0", "--no-browser"]
+    assert main(command) == 1
+    assert "was trained on other values than those of prepared pictures" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("metadata", "expected"),
+    [
+        ({"data": "pictures", "test_error": 0}, (0, "digits of two", "The flag of a 1")),
+        ({"data": "my digits", "test_error": 7.0}, (None, None, None)),
+        ({}, (None, None, None)),
+    ],
+)
+def test_only_known_facts_are_stated(metadata, expected, saved, tmp_path):
+    path = tmp_path / "model.skops"
+    save_model(saved[0], path, metadata=metadata)
+    about = about_model(saved[0], path, None)
+    for key, part in zip(("test_error", "trained_on", "note"), expected, strict=True):
+        assert part in about[key] if isinstance(part, str) else about[key] == part
 
 
 def test_a_missing_model_is_named(tmp_path, capsys):

@@ -2,19 +2,22 @@
 
 export function makeBackend() {
   const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" }), waiting = new Map();
-  let lastId = 0;
+  let lastId = 0, hasFailed = false;
   worker.addEventListener("message", ({ data: { id, result, error } }) => {
     const { resolve, reject } = waiting.get(id);
     waiting.delete(id);
     if (error) reject(new Error(error));
     else resolve(result);
   });
-  worker.addEventListener("error", () => {
+  worker.addEventListener("error", () => { // a part of it could not be loaded
+    hasFailed = true;
     for (const { reject } of waiting.values()) reject(new Error("worker.js"));
+    waiting.clear();
   });
   const ask = (question) => new Promise((resolve, reject) => {
+    if (hasFailed) return reject(new Error("worker.js"));
     waiting.set(++lastId, { resolve, reject });
-    worker.postMessage({ id: lastId, ...question }, question.picture ? [question.picture.values.buffer] : []);
+    worker.postMessage({ id: lastId, ...question });
   });
 
   return {

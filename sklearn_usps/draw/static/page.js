@@ -1,10 +1,11 @@
 // The page: what is drawn goes to the backend, and its answer to the views.
-import { Pad } from "./pad.js";
+import { Pad, SIDE } from "./pad.js";
 import * as views from "./views.js";
 
 const element = (id) => document.getElementById(id);
 const EMPTY = "Draw a digit, 0 to 9, on the pad.";
 const DIGITS = [..."0123456789"];
+const MOST_BYTES = 2 ** 25; // of a picture that is shown; the server refuses larger ones
 
 let backend; // undefined until about.json has come
 let shown; // the last answer
@@ -18,7 +19,7 @@ function setBusy(value) { // screen readers then wait with the label
 const pad = new Pad(element("pad"), change);
 
 function showAbout({ name, test_error: error, trained_on: trainedOn, note }) {
-  const percent = error == null ? "" : ` · test error ${+(100 * error).toFixed(2)} %`;
+  const percent = error == null ? "" : ` · error on test digits ${+(100 * error).toFixed(2)} %`;
   element("model").textContent = `${name}${percent}`;
   element("trained-on").textContent = trainedOn ? `Trained on ${trainedOn}.` : "";
   element("note").textContent = note ?? "";
@@ -83,15 +84,18 @@ async function answer(file) {
   }
 }
 
+let nFiles = 0;
+
 async function takeFile(file) {
   if (!file) return;
+  const number = ++nFiles;
   let picture;
   try {
-    picture = await createImageBitmap(file);
+    if (file.size <= MOST_BYTES) picture = await createImageBitmap(file, { resizeWidth: 2 * SIDE, resizeQuality: "medium" });
   } catch {
     // The server reads more formats than browsers do, and says so if it can't read this one.
   }
-  pad.showFile(file, picture);
+  if (number === nFiles) pad.showFile(file, picture); // of several, the last
 }
 
 function listenForFiles() {
@@ -100,15 +104,11 @@ function listenForFiles() {
     target.value = "";
   });
   document.addEventListener("paste", ({ clipboardData }) => takeFile(clipboardData.files[0]));
-  document.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    document.body.classList.add("drops");
-  });
+  document.addEventListener("dragover", () => document.body.classList.add("drops"));
   document.addEventListener("dragleave", ({ relatedTarget }) => {
     if (!relatedTarget) document.body.classList.remove("drops");
   });
   document.addEventListener("drop", (event) => {
-    event.preventDefault();
     document.body.classList.remove("drops");
     takeFile(event.dataTransfer.files[0]);
   });
@@ -118,7 +118,7 @@ function listenForKeys() {
   document.addEventListener("keydown", (event) => {
     const isUndo = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === "z";
     if (isUndo) pad.undo();
-    else if (event.key === "Escape" || event.key === "Delete") pad.clear();
+    else if (event.key === "Escape" || (event.key === "Delete" && event.target.id === "pad")) pad.clear();
     else return;
     event.preventDefault();
   });
@@ -132,6 +132,8 @@ async function start() {
     if (input.checked) pad.strokeWidth = Number(input.value); // browsers keep it when the page is reloaded
   });
   listenForKeys();
+  for (const name of ["dragover", "drop"]) // else the browser leaves the page for the file
+    document.addEventListener(name, (event) => event.preventDefault());
   window.addEventListener("resize", () => {
     pad.draw();
     if (shown) views.showMaps(shown.layers);

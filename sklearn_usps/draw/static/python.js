@@ -6,6 +6,7 @@ async function post(path, file) {
     headers: { "Content-Type": "application/octet-stream" },
     body: file,
   });
+  if (response.status >= 500) throw new Error(`status ${response.status}`);
   return response.json();
 }
 
@@ -24,7 +25,7 @@ function asFile(canvas) { // a PGM file, which takes no time to encode
 export function makeBackend() {
   return {
     takesFiles: true,
-    failure: "No answer: the server of this page has stopped. Start it again and reload the page.",
+    failure: "No answer: the server of this page has stopped, or its model failed. Its terminal says why.",
     answer: (canvas) => ask(asFile(canvas)),
     answerFile: ask,
   };

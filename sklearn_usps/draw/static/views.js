@@ -4,6 +4,8 @@ const element = (id) => document.getElementById(id);
 const percent = (p) => `${(100 * p).toFixed(1)} %`;
 const make = (tag, className = "", text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
 
+const decoration = () => Object.assign(make("canvas"), { ariaHidden: "true" }); // beside its label
+
 const packed = ([red, green, blue]) => (255 << 24) | (blue << 16) | (green << 8) | red; // as ImageData keeps it
 const ANCHORS = [[0, 0, 0], [16, 38, 82], [29, 95, 196], [134, 186, 250], [255, 255, 255]];
 // From black over blue to white: its lightness rises evenly, so that it serves all eyes, and without colors.
@@ -34,7 +36,7 @@ export function showWords(words) {
 
 export function showLabel(digit) {
   const label = element("label");
-  label.className = "";
+  label.className = digit.length > 1 ? "long" : "";
   if (label.textContent !== digit) label.textContent = digit; // a change is read aloud
 }
 
@@ -72,7 +74,7 @@ export function showNeighbors(neighbors, shape) {
   element("neighbors-section").hidden = neighbors.length === 0;
   const items = listOf(element("neighbors"), neighbors.length, () => {
     const item = make("li");
-    item.append(make("canvas"), make("span"));
+    item.append(decoration(), make("span"));
     return item;
   });
   items.forEach((item, i) => {
@@ -81,7 +83,9 @@ export function showNeighbors(neighbors, shape) {
   });
 }
 
-function fillView(item, { label, p }, isItself, ownLabel) {
+function fillView(item, { label, p }, isItself, ownLabel, change) {
+  item.title = change;
+  item.setAttribute("aria-label", `${change}: ${label}, ${percent(p)}`);
   item.className = `view${label === ownLabel ? "" : " differs"}${isItself ? " itself" : ""}`;
   item.style.setProperty("--p", p);
   item.querySelector("b").textContent = label;
@@ -96,21 +100,21 @@ export function showShifts(shifts, ownLabel) {
   });
   items.forEach((item, i) => {
     const { dx, dy } = shifts[i];
-    fillView(item, shifts[i], dx === 0 && dy === 0, ownLabel);
-    item.title = `${Math.abs(dx)} to the ${dx < 0 ? "left" : "right"}, ${Math.abs(dy)} ${dy < 0 ? "up" : "down"}`;
+    const change = `${Math.abs(dx)} to the ${dx < 0 ? "left" : "right"}, ${Math.abs(dy)} ${dy < 0 ? "up" : "down"}`;
+    fillView(item, shifts[i], dx === 0 && dy === 0, ownLabel, change);
   });
 }
 
 export function showRotations(rotations, ownLabel, image, shape) {
   const items = listOf(element("rotations"), rotations.length, () => {
     const item = make("li");
-    item.append(make("canvas"), make("b"), make("span"));
+    item.append(decoration(), make("b"), make("span"));
     return item;
   });
   items.forEach((item, i) => {
     const { angle } = rotations[i];
-    fillView(item, rotations[i], angle === 0, ownLabel);
-    item.title = `${Math.abs(angle)} degrees ${angle < 0 ? "clockwise" : "counterclockwise"}`;
+    const change = `${Math.abs(angle)} degrees ${angle < 0 ? "clockwise" : "counterclockwise"}`;
+    fillView(item, rotations[i], angle === 0, ownLabel, change);
     drawGray(item.firstChild, image, shape);
     item.firstChild.style.transform = `rotate(${-angle}deg)`;
   });
@@ -144,21 +148,27 @@ function drawMaps(canvas, { height, width, maps }) {
   const size = { width: room, height: Math.round((rows - 1) * (step - tile + tileHeight)) + tileHeight };
   if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
   const picture = new ImageData(size.width, size.height), colors = new Int32Array(picture.data.buffer);
-  const scale = 255 / fullScale(maps);
+  const [low, high] = limits(maps);
   maps.forEach((map, k) => {
     const top = Math.round(Math.floor(k / columns) * (step - tile + tileHeight));
     const left = Math.round((k % columns) * step);
     for (let y = 0; y < tileHeight; y++) {
       const from = Math.floor((y * height) / tileHeight) * width, to = (top + y) * size.width + left;
       for (let x = 0; x < tile; x++)
-        colors[to + x] = COLORS[Math.min(255, Math.round(scale * map[from + Math.floor((x * width) / tile)]))];
+        colors[to + x] = colorOf(map[from + Math.floor((x * width) / tile)], low, high);
     }
   });
   canvas.getContext("2d").putImageData(picture, 0, 0);
 }
 
-// The value shown in white: that of one pixel in a hundred, since the few highest would leave the others dark.
-function fullScale(maps) {
-  const values = Float64Array.from(maps.flatMap((map) => [...map])).sort();
-  return values[Math.floor(0.99 * (values.length - 1))] || 1;
+function colorOf(value, low, high) {
+  return COLORS[Math.round(255 * Math.min(Math.max((value - low) / (high - low), 0), 1))];
+}
+
+// The values shown in black and white. One pixel in a hundred is beyond white, since the few highest would leave the
+// others dark. Black is zero or, where values are negative, as far below zero as white is above.
+function limits(maps) {
+  const values = Float64Array.from(maps.flatMap((map) => [...map])), sizes = values.map(Math.abs).sort();
+  const high = sizes[Math.floor(0.99 * (sizes.length - 1))] || 1;
+  return [values.some((value) => value < 0) ? -high : 0, high];
 }
