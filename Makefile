@@ -40,7 +40,7 @@ docs-check: docs
 # Takes about four hours on an idle machine; other programs falsify the times.
 bench: $(VENV)/.bench
 	for part in overhead time_to_error predict scaling n_jobs search accuracy few_images frontier \
-	    multitask own_pictures; do \
+	    multitask own_pictures drawings; do \
 	    $(BIN)/python benchmarks/bench_$$part.py || exit 1; \
 	done
 	$(BIN)/python benchmarks/report.py
