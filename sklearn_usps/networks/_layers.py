@@ -117,7 +117,7 @@ def linear(n_in: int, n_out: int) -> nn.Linear:
 
 def _skip_init(layer: type[nn.Module], *sizes: int, **options) -> nn.Module:
     """Call `skip_init` with the default device, which it ignores unless it is named."""
-    return skip_init(layer, *sizes, device=str(torch.get_default_device()), **options)
+    return skip_init(layer, *sizes, device=torch.empty(0).device, **options)
 
 
 def draw_uniform(limit: float, generator: torch.Generator | None, *tensors: torch.Tensor) -> None:
