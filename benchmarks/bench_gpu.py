@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from bench_frontier import ADAMW as FORMER_DEFAULT
 from harness import main, percent
 from sklearn.model_selection import train_test_split
 
@@ -24,20 +25,12 @@ from sklearn_usps import (
     BatchedGridSearchCV,
     ConvNetClassifier,
     ImageNormalizer,
-    RandomDeformation,
     fetch_usps,
 )
 from sklearn_usps.recipes import recipe
 from sklearn_usps.training.gpu._captured_steps import CapturedSteps
 
-ADAMW = {
-    "optimizer": "adamw",
-    "lr": 0.02,
-    "batch_size": 128,
-    "max_epochs": 20,
-    "augmentation": RandomDeformation(rotation=12, shear=0.2),
-    "random_state": 0,
-}
+ADAMW = {**FORMER_DEFAULT, "random_state": 0}
 THREE_EPOCHS = {
     **ADAMW,
     "network_params": {"n_channels": (24, 32), "kernel_sizes": (5, 3), "strides": (3, 1)},

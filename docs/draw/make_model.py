@@ -42,7 +42,6 @@ def main(path: Path) -> None:
     X_test, y_test = make_picture_digits(subset="test")
     about = about_model(model, path, "pictures")
     about |= {"backend": "browser", "test_error": round(1 - model.score(X_test, y_test), 4)}
-    del about["file"]
     exported = export_model(model, *choose_examples())
     for name, values in [("about.json", about), ("model.json", exported)]:
         text = json.dumps(values, ensure_ascii=False, indent=1 if name == "about.json" else None)

@@ -45,7 +45,6 @@ def about_model(model, path: Path, data: str | None) -> dict[str, Any]:
     error = metadata.get("test_error")
     return {
         "name": name,
-        "file": path.name,
         "test_error": error if isinstance(error, (int, float)) and 0 <= error <= 1 else None,
         "trained_on": _TRAINED_ON.get(str(data)),
         "note": _NOTES.get(str(data), _AMERICAN) if str(data) in _TRAINED_ON else None,

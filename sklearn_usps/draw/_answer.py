@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,8 @@ class Answers:
     def __init__(self, model, version: str, image_shape: tuple[int, int], examples, labels):
         self.model, self.version, self.image_shape = model, version, image_shape
         self.examples, self.labels = examples, labels
+        # The page asks for both parts of an answer in turn.
+        self._prepared = functools.lru_cache(maxsize=2)(self._prepare)
         self._nearest: NearestNeighbors | None = None
         self._lock = threading.Lock()
 
@@ -38,10 +42,28 @@ class Answers:
 
         If the picture shows no digit, the only key is "refusal", with the words of `prepare_image`.
         """
+        return self._answer_or_refuse(picture, self._first_part)
+
+    def views(self, picture: bytes) -> dict[str, Any]:
+        """Return the second part of an answer, which takes longer: other images like this one.
+
+        They are the image shifted and rotated, with their labels, and the nearest training images.
+        """
+        return self._answer_or_refuse(picture, self._second_part)
+
+    def _answer_or_refuse(self, picture: bytes, part: Callable) -> dict[str, Any]:
         try:
-            image = self._prepare(picture)
+            image = self._prepared(picture)
         except (OSError, ValueError) as error:
             return {"refusal": str(error)}
+        return part(image)
+
+    def _prepare(self, picture: bytes) -> np.ndarray:
+        file = io.BytesIO(picture)
+        file.name = "The file"  # in messages
+        return prepare_image(file, version=self.version, image_shape=self.image_shape)
+
+    def _first_part(self, image: np.ndarray) -> dict[str, Any]:
         ((label, _),), proba = self._predict([image])
         return {
             "refusal": None,
@@ -53,26 +75,13 @@ class Answers:
             "layers": self._layers(image),
         }
 
-    def views(self, picture: bytes) -> dict[str, Any]:
-        """Return the second part of an answer, which takes longer: other images like this one.
-
-        They are the image shifted and rotated, with their labels, and the nearest training images.
-        """
-        try:
-            image = self._prepare(picture)
-        except (OSError, ValueError) as error:
-            return {"refusal": str(error)}
+    def _second_part(self, image: np.ndarray) -> dict[str, Any]:
         shifts: list[dict[str, Any]] = [{"dx": dx, "dy": dy} for dy in SHIFTS for dx in SHIFTS]
         rotations: list[dict[str, Any]] = [{"angle": angle} for angle in ANGLES]
         best, _ = self._predict([*_shifted(image), *_rotated(image)])
         for view, (label, p) in zip([*shifts, *rotations], best, strict=True):
             view |= {"label": label, "p": p}
         return {"shifts": shifts, "rotations": rotations, "neighbors": self._neighbors(image)}
-
-    def _prepare(self, picture: bytes) -> np.ndarray:
-        file = io.BytesIO(picture)
-        file.name = "The file"  # in messages
-        return prepare_image(file, version=self.version, image_shape=self.image_shape)
 
     def _predict(self, images: list[np.ndarray]) -> tuple[list[tuple[str, float]], np.ndarray]:
         """Return the label of each image and its probability, and those of all classes."""

@@ -128,7 +128,7 @@ class MultiTaskTrainer(Trainer):
                 own_targets = targets[rows] - begin
                 own_weights = None if weights is None else weights[rows]
                 own_logits = self.compute_logits(network, images[rows])
-                smoothing = self.config.label_smoothing
+                smoothing = self.criterion_.label_smoothing
                 loss = mean_loss(network, own_logits, own_targets, own_weights, smoothing)
                 total = total + self.task_weights[self.tasks[task]] * loss
                 own_logits = own_logits.detach().cpu()

@@ -385,7 +385,7 @@ class Trainer(NeuralNetClassifier):
 
     def get_loss(self, y_pred, y_true, X=None, training=False, weights=None):
         check_outputs(self.module_, y_pred, len(y_true), self.n_classes)
-        smoothing = self.config.label_smoothing
+        smoothing = self.criterion_.label_smoothing
         return mean_loss(self.module_, y_pred, y_true, weights, smoothing)
 
     # Inference

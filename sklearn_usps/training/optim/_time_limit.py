@@ -39,7 +39,6 @@ class TimeLimit(Callback):
         now = time.perf_counter()
         self.steps_seconds_ = (self.last_step_ - self.epoch_begin_) / self.share_
         self.rest_seconds_ = now - self.last_step_
-        self.share_ = 1.0
         expected = now + self.steps_seconds_ + self.rest_seconds_
         self.n_done_ += 1
         self.epoch_begin_ = self.last_step_ = now
