@@ -3,7 +3,6 @@
 import base64
 import functools
 import http.server
-import io
 import json
 import shutil
 import statistics
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import uvicorn
+from local_server import LocalServer, png
 from PIL import Image, ImageDraw
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -21,7 +20,7 @@ import sklearn_usps
 from sklearn_usps import ConvNetClassifier, ImageNormalizer, prepare_image
 from sklearn_usps.draw._answer import Answers
 from sklearn_usps.draw._export import export_model
-from sklearn_usps.draw._server import _HEADERS, listen, make_app
+from sklearn_usps.draw._server import _HEADERS
 
 STATIC = Path(sklearn_usps.__file__).parent / "draw" / "static"
 MODEL = Path(__file__).parents[2] / "docs" / "draw"
@@ -129,12 +128,6 @@ def press(page, *keys, ctrl=False):
     if ctrl:
         chain.key_up(Keys.CONTROL)
     chain.perform()
-
-
-def png(picture):
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
 
 
 def read(page):
@@ -358,36 +351,30 @@ def test_local_page_takes_pictures(browser, images, drawings, tmp_path):
     model = LogisticRegression().fit(images, np.arange(40) % 10)
     answers = Answers(model, "zip", (16, 16), None, None)
     about = {"name": "LogisticRegression", "test_error": None, "trained_on": "", "note": ""}
-    listening = listen(0)
-    server = uvicorn.Server(
-        uvicorn.Config(make_app(answers, about), log_level="warning", lifespan="off")
-    )
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    browser.get(f"http://127.0.0.1:{listening.getsockname()[1]}/")
-    wait_until(browser, "document.getElementById('model').textContent === 'LogisticRegression'")
-    draw(browser, HANDS["thin"]["digits"]["0"], 18)
-    assert read(browser) == "0"
+    with LocalServer(answers, about) as url:
+        browser.get(url)
+        wait_until(browser, "document.getElementById('model').textContent === 'LogisticRegression'")
+        draw(browser, HANDS["thin"]["digits"]["0"], 18)
+        assert read(browser) == "0"
 
-    (tmp_path / "four.png").write_bytes(png(drawings[4]))
-    (tmp_path / "text.png").write_text("no picture", "utf-8")
-    browser.find_element("id", "file").send_keys(str(tmp_path / "four.png"))
-    wait_until(browser, "document.getElementById('label').textContent === '4'")
-    browser.find_element("id", "file").send_keys(str(tmp_path / "text.png"))
-    wait_until(browser, "document.getElementById('label').textContent.includes('not a picture')")
-    assert not browser.find_element("id", "maps-section").is_displayed()  # has no layers
-    dropped = "DragEvent('drop', {dataTransfer: d})"
-    pasted = "ClipboardEvent('paste', {clipboardData: d})"
-    for event, digit in [(dropped, 7), (pasted, 2)]:
-        browser.execute_script(
-            "const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));"
-            "const d = new DataTransfer(); d.items.add(new File([bytes], 'digit.png'));"
-            f"document.dispatchEvent(new {event});",
-            base64.b64encode(png(drawings[digit])).decode(),
+        (tmp_path / "four.png").write_bytes(png(drawings[4]))
+        (tmp_path / "text.png").write_text("no picture", "utf-8")
+        browser.find_element("id", "file").send_keys(str(tmp_path / "four.png"))
+        wait_until(browser, "document.getElementById('label').textContent === '4'")
+        browser.find_element("id", "file").send_keys(str(tmp_path / "text.png"))
+        wait_until(
+            browser, "document.getElementById('label').textContent.includes('not a picture')"
         )
-        wait_until(browser, f"document.getElementById('label').textContent === '{digit}'")
-
-    server.should_exit = True
-    thread.join()
+        assert not browser.find_element("id", "maps-section").is_displayed()  # has no layers
+        dropped = "DragEvent('drop', {dataTransfer: d})"
+        pasted = "ClipboardEvent('paste', {clipboardData: d})"
+        for event, digit in [(dropped, 7), (pasted, 2)]:
+            browser.execute_script(
+                "const bytes = Uint8Array.from(atob(arguments[0]), (c) => c.charCodeAt(0));"
+                "const d = new DataTransfer(); d.items.add(new File([bytes], 'digit.png'));"
+                f"document.dispatchEvent(new {event});",
+                base64.b64encode(png(drawings[digit])).decode(),
+            )
+            wait_until(browser, f"document.getElementById('label').textContent === '{digit}'")
     browser.find_element("id", "undo").click()
     wait_until(browser, "document.getElementById('label').textContent.includes('has stopped')")

@@ -1,17 +1,15 @@
 """The local page: its answers, and requests that it refuses. All by HTTP to the real server."""
 
-import io
 import re
 import signal
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import requests
-import uvicorn
+from local_server import LocalServer, png
 from PIL import Image, ImageDraw
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -20,15 +18,9 @@ from sklearn_usps import ConvNetClassifier, ImageNormalizer, prepare_image, save
 from sklearn_usps._cli import main
 from sklearn_usps.draw._about import about_model, load_examples
 from sklearn_usps.draw._answer import Answers
-from sklearn_usps.draw._server import listen, make_app
+from sklearn_usps.draw._server import listen
 
 pytestmark = pytest.mark.real_data
-
-
-def png(picture):
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()
 
 
 def zero(size=200):
@@ -53,31 +45,15 @@ def saved(digits, tmp_path_factory):
     return model, path
 
 
-class Server:
-    """The server of a model, in a thread."""
-
-    def __init__(self, model, path=None, version="roweis"):
-        answers = Answers(model, version, (16, 16), *load_examples(model, version))
-        about = {} if path is None else about_model(model, path, None)
-        self.listening = listen(0)
-        self.url = f"http://127.0.0.1:{self.listening.getsockname()[1]}/"
-        config = uvicorn.Config(make_app(answers, about), log_level="warning", lifespan="off")
-        self.server = uvicorn.Server(config)
-
-    def __enter__(self):
-        options = {"sockets": [self.listening]}
-        self.thread = threading.Thread(target=self.server.run, kwargs=options, daemon=True)
-        self.thread.start()
-        return self.url
-
-    def __exit__(self, *error):
-        self.server.should_exit = True
-        self.thread.join()
+def serve(model, about, version="roweis"):
+    """Return the server of a model."""
+    return LocalServer(Answers(model, version, (16, 16), *load_examples(model, version)), about)
 
 
 @pytest.fixture(scope="module")
 def url(saved):
-    with Server(*saved) as url:
+    model, path = saved
+    with serve(model, about_model(model, path, None)) as url:
         yield url
 
 
@@ -128,7 +104,7 @@ def test_shifts_and_rotations(url, saved):
 
 
 def test_a_classifier_without_convolutions_or_hidden_layer(digits):
-    with Server(make_pipeline(ImageNormalizer(), LogisticRegression()).fit(*digits)) as url:
+    with serve(make_pipeline(ImageNormalizer(), LogisticRegression()).fit(*digits), {}) as url:
         answer = ask(url, png(zero())).json()
         neighbors = ask(url, png(zero()), "views").json()["neighbors"]
     assert (answer["label"], answer["layers"]) == ("0", [])
